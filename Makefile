@@ -1,0 +1,44 @@
+# make lab    JupyterLab on the first notebook         (ARGS="--no-browser" and the like are passed on)
+# make train  train and evaluate on the embedded people (ARGS="--minutes 2 --name try")
+# make test   every test, the notebooks among them      (ARGS="-k warping")
+# Each makes .venv first; it is remade only when pyproject.toml or constraints.txt changes.
+# PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip, JOBS the number of test processes.
+
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout 120 \
+         $(patsubst %,--nbval-sanitize-with %,$(wildcard notebooks/sanitize.cfg))
+
+# The notebooks' kernel "python3" is this environment's own, whatever is installed for the user.
+export JUPYTER_PREFER_ENV_PATH := 1
+
+.PHONY: lab train test
+.DEFAULT_GOAL := lab
+
+lab: $(STAMP)
+	$(PY) -m jupyterlab notebooks/00_start_here.ipynb $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
+
+train: $(STAMP)
+	$(PY) -m sdgan_lib train $(ARGS)
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile $(NBVAL) tests $(wildcard notebooks) $(ARGS)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+	  echo "sdgan needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is not one: `$(PYTHON) --version 2>&1`"; \
+	  echo "Remedy: install one and name it, e.g.  make lab PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments: its modules venv and ensurepip are missing."; \
+	  echo "Remedy: install them (Debian and Ubuntu: apt install python3-venv) or name another PYTHON=..."; exit 1; }
+	@echo "[1/3] making $(VENV) with `$(PYTHON) --version`"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "[2/3] installing PyTorch (the large part: minutes, and several GB on Linux)"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch torchvision
+	@echo "[3/3] installing the rest"
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[notebooks,render,test]'
+	@touch $@
+	@echo "installed; the next call skips this"
