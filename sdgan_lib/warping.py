@@ -1,0 +1,424 @@
+"""Affine limb warps: move the appearance of every body part from the source pose to the target pose.
+
+For each of ten body regions an affine map is fitted by least squares (paper, eq. 1) between the region's points in the
+two poses; an eleventh belongs to the background. A map leads from a pixel of the target picture to the pixel of the
+source picture whose appearance belongs there. A region acts only inside its mask, drawn in the target pose. The deformable
+skip samples the source's features through these maps and merges the regions.
+
+Geometry and constants follow pose-gan (Siarohin et al., 2018), with these differences: pixels and features are related by
+their centres for any height and width; the torso has a mask of its own instead of the whole picture (there, the torso's
+map also moves the background: `background="torso"` does that here); the maximum is taken over the regions that cover a
+pixel, not over zero-filled maps, so that negative features survive.
+"""
+
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sdgan_lib.pose import FACE, JOINT, LIMBS, body_size, to_grid, visible
+
+REGIONS = ("torso", "head", *LIMBS, "background")
+"""The eleven regions, in the order of `LimbWarps.maps` and `LimbWarps.masks`."""
+
+TORSO, HEAD, BACKGROUND = REGIONS.index("torso"), REGIONS.index("head"), REGIONS.index("background")
+
+HALF_WIDTH = 0.2
+"""Half the width of a limb, and how far the torso reaches beyond its four joints, in body sizes."""
+HEAD_HALF_SIDE = 0.4
+"""Half the side of the head's square mask, in body sizes."""
+BEFORE = 0.1
+"""How far a limb begins before its first joint, in limb lengths."""
+BEYOND = {"thigh": (0.1, 0.1), "upper_arm": (0.1, 0.1), "shin": (0.3, 0.5), "forearm": (0.3, 0.5)}
+"""How far a limb ends beyond its second joint, in (extended) limb lengths: in the fit, in the mask."""
+MIN_SPREAD = 0.01
+"""A fit needs target points that spread about their mean, in every direction, by this many body sizes (RMS)."""
+
+PRIORITY = (
+    "head", "right_forearm", "left_forearm", "right_upper_arm", "left_upper_arm",
+    "right_shin", "left_shin", "right_thigh", "left_thigh", "torso", "background",
+)  # fmt: skip
+"""Which region is in front, for `aggregate="priority"`."""
+
+
+@dataclass(frozen=True, eq=False)
+class LimbWarps:
+    """The warps of a batch of pose pairs, at one picture or feature size.
+
+    maps: `[B, 11, 2, 3]`, float64 (float32 where the device has no float64): target pixel (x, y, 1) -> source pixel
+        (x, y), both in pixels of `size`; the identity for an absent region.
+    masks: float32 `[B, 11, H, W]` in the target pose: how much of a pixel the region covers. 0 or 1 at full size, a
+        fraction after `at`. All zero for an absent region. At least one region covers each part of the picture.
+    size: (H, W).
+    """
+
+    maps: Tensor
+    masks: Tensor
+    size: tuple[int, int]
+    _cache: dict = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def present(self) -> Tensor:
+        """Which regions contribute: bool `[B, 11]`."""
+        return self.masks.flatten(2).any(dim=-1)
+
+    @property
+    def covering(self) -> Tensor:
+        """Which regions cover which pixel: bool `[B, 11, H, W]`, at least one region for every pixel.
+
+        A region covers a pixel when it fills at least half of it; where none does, the one that fills most.
+        """
+        if "covering" not in self._cache:
+            half = self.masks >= 0.5 - 1e-6
+            most = F.one_hot(self.masks.argmax(dim=1), len(REGIONS)).movedim(-1, 1).bool()
+            self._cache["covering"] = torch.where(half.any(dim=1, keepdim=True), half, most)
+        return self._cache["covering"]
+
+    def at(self, height: int, width: int) -> "LimbWarps":
+        """These warps for feature maps of height x width (the result is kept and shared between calls).
+
+        Maps are rescaled by the relation of pixel centres, x = (u + 0.5) * scale - 0.5; masks are averaged over each
+        feature pixel's area. Any size, also with different scales in x and y.
+        """
+        if (height, width) == self.size:
+            return self
+        if (height, width) not in self._cache:
+            scale = self.maps.new_tensor([self.size[1] / width, self.size[0] / height])
+            linear, shift = self.maps[..., :2], self.maps[..., 2]
+            corner = (scale - 1) / 2
+            shift = (shift + linear @ corner - corner) / scale
+            maps = torch.cat([linear * scale / scale[:, None], shift[..., None]], dim=-1)
+            rows = _area_weights(self.size[0], height, self.masks)
+            columns = _area_weights(self.size[1], width, self.masks)
+            self._cache[height, width] = LimbWarps(maps, rows @ self.masks @ columns.T, (height, width))
+        return self._cache[height, width]
+
+
+def warps_at(warps: LimbWarps, height: int, width: int) -> LimbWarps:
+    """The warps for feature maps of another size: see `LimbWarps.at`."""
+    return warps.at(height, width)
+
+
+def limb_warps(
+    source_pose: Tensor, target_pose: Tensor, height: int, width: int, background: str = "identity"
+) -> LimbWarps:
+    """The eleven regions' maps and masks for poses `[B, 18, 2]` in pixels of a height x width picture.
+
+    - torso: fitted to both hips and shoulders; its mask is their convex hull widened by 0.2 body sizes.
+    - head: fitted to both shoulders and the face points (one at least) that both poses show; its mask is a square of
+      half-side 0.4 body sizes around the mean of the target's face points.
+    - limbs: fitted to a rectangle around the bone, of half-width 0.2 body sizes; the mask is the target's rectangle,
+      somewhat longer for shins and forearms so that it takes in foot or hand. A limb that the source does not show is
+      taken from the limb of the other side.
+    - background: whatever no other region's mask covers. `background="identity"` leaves it in place (a fixed camera);
+      `"torso"` moves it with the torso, as pose-gan does.
+
+    A region is absent (mask 0, map identity) when joints it needs are missing or when its target points are so close to
+    a line that the fit is singular (`MIN_SPREAD`). Poses get no gradient.
+    Raises ValueError for poses of another shape or an unknown `background`.
+    """
+    if background not in ("identity", "torso"):
+        raise ValueError(f'background must be "identity" or "torso", got {background!r}')
+    for name, pose in (("source_pose", source_pose), ("target_pose", target_pose)):
+        if pose.ndim != 3 or pose.shape[1:] != (len(JOINT), 2):
+            raise ValueError(f"{name} must have shape [B, 18, 2], got {list(pose.shape)}")
+    if source_pose.shape != target_pose.shape:
+        raise ValueError(f"{len(source_pose)} source poses for {len(target_pose)} target poses")
+    exact = torch.float32 if source_pose.device.type == "mps" else torch.float64
+    source, target = source_pose.detach().to(exact), target_pose.detach().to(exact)
+    size = body_size(target)
+
+    to_points, weights = _region_points(target)
+    from_points, from_weights = _region_points(source)
+    missing = from_weights[:, HEAD + 1 :].sum(-1, keepdim=True) == 0
+    swap = [i ^ 1 for i in range(len(LIMBS))]
+    limbs = from_points[:, HEAD + 1 :]
+    from_points[:, HEAD + 1 :] = torch.where(missing[..., None], limbs[:, swap], limbs)
+    from_weights[:, HEAD + 1 :] = torch.where(
+        missing, from_weights[:, HEAD + 1 :][:, swap], from_weights[:, HEAD + 1 :]
+    )
+    weights = weights * from_weights
+    needed = weights.new_tensor([4, 3] + [4] * len(LIMBS))
+    complete = weights.sum(-1) >= needed
+    complete[:, HEAD] &= (weights[:, HEAD, :2] > 0).all(-1)
+    maps, spread = _fit(to_points, from_points, weights)
+    present = complete & (spread > MIN_SPREAD * size[:, None]) & maps.flatten(2).isfinite().all(-1)
+
+    pixels = (
+        torch.arange(width, device=size.device, dtype=torch.float32),
+        torch.arange(height, device=size.device, dtype=torch.float32)[:, None],
+    )
+    masks = _masks(target, size, *pixels) & present[..., None, None]
+    masks = torch.cat([masks, ~masks.any(dim=1, keepdim=True)], dim=1).float()
+    identity = torch.eye(2, 3, device=maps.device, dtype=maps.dtype)
+    maps = torch.where(present[..., None, None], maps, identity)
+    behind = maps[:, TORSO] if background == "torso" else identity.expand(len(maps), 2, 3)
+    return LimbWarps(torch.cat([maps, behind[:, None]], dim=1), masks, (height, width))
+
+
+def _region_points(pose: Tensor) -> tuple[Tensor, Tensor]:
+    """The points that ten regions are fitted to, `[B, 10, 7, 2]`, and which of them there are, `[B, 10, 7]` (0 or 1)."""
+    torso = pose[:, [JOINT["Rhip"], JOINT["Lhip"], JOINT["Lsho"], JOINT["Rsho"]]]
+    head = pose[:, [JOINT["Rsho"], JOINT["Lsho"], *FACE]]
+    limbs = _rectangles(pose, [BEYOND[name.split("_", 1)[1]][0] for name in LIMBS])
+    seven = head.shape[1]
+    points = torch.full((len(pose), 2 + len(LIMBS), seven, 2), torch.nan, device=pose.device, dtype=pose.dtype)
+    points[:, TORSO, :4] = torso
+    points[:, HEAD] = head
+    points[:, HEAD + 1 :, :4] = limbs
+    seen = visible(points)
+    return points.masked_fill(~seen[..., None], 0.0), seen.to(pose.dtype)
+
+
+def _rectangles(pose: Tensor, beyond: list[float]) -> Tensor:
+    """Corners `[B, 8, 4, 2]` of the limbs' rectangles, in order around; NaN without the limb or its direction."""
+    first = pose[:, [fr for fr, _ in LIMBS.values()]]
+    second = pose[:, [to for _, to in LIMBS.values()]]
+    first = first + BEFORE * (first - second)
+    second = second + (second - first) * pose.new_tensor(beyond)[:, None]
+    along = F.normalize(second - first, dim=-1)
+    along = along.masked_fill((along == 0).all(-1, keepdim=True), torch.nan)
+    across = torch.stack([-along[..., 1], along[..., 0]], dim=-1) * HALF_WIDTH * body_size(pose)[:, None, None]
+    return torch.stack([first + across, first - across, second - across, second + across], dim=2)
+
+
+def _fit(points: Tensor, images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Least squares `points -> images` (both `[..., N, 2]`): maps `[..., 2, 3]` and the spread `[...]` of `points`.
+
+    The normal equations about the points' mean are 2x2 and solved in closed form. The spread is the RMS distance of the
+    points from the line that fits them best: 0 means that they determine no affine map.
+    """
+    share = (weights / weights.sum(-1, keepdim=True).clamp_min(1))[..., None]
+    centre, image_centre = (share * points).sum(-2, keepdim=True), (share * images).sum(-2, keepdim=True)
+    offsets = points - centre
+    covariance = offsets.mT @ (share * offsets)
+    cross = (images - image_centre).mT @ (share * offsets)
+    a, b, d = covariance[..., 0, 0], covariance[..., 0, 1], covariance[..., 1, 1]
+    determinant = a * d - b * b
+    inverse = torch.stack([d, -b, -b, a], dim=-1).unflatten(-1, (2, 2)) / determinant[..., None, None]
+    linear = cross @ inverse
+    shift = image_centre.mT - linear @ centre.mT
+    largest = (a + d) / 2 + ((a - d) / 2).hypot(b)
+    spread = (determinant / largest).clamp_min(0).sqrt()
+    return torch.cat([linear, shift], dim=-1), spread.nan_to_num(0.0)
+
+
+def _masks(target: Tensor, size: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Masks bool `[B, 10, H, W]` of the ten body regions in the target pose; `x` is `[W]`, `y` is `[H, 1]`."""
+    target, size = target.float(), size.float()
+    torso = _in_torso(target, HALF_WIDTH * size[:, None, None], x, y)
+    middle = target[:, FACE].nanmean(dim=1)[..., None, None]
+    side = HEAD_HALF_SIDE * size[:, None, None]
+    head = ((x - middle[:, 0]).abs() <= side) & ((y - middle[:, 1]).abs() <= side)
+    corners = _rectangles(target, [BEYOND[name.split("_", 1)[1]][1] for name in LIMBS])
+    limbs = _in_polygon(corners, x, y)
+    return torch.cat([torso[:, None], head[:, None], limbs], dim=1)
+
+
+def _in_polygon(corners: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Which pixels lie in the convex polygons with corners `[..., N, 2]` (in order around): bool `[..., H, W]`."""
+    sides = []
+    for start, end in zip(corners.unbind(-2), corners.roll(-1, dims=-2).unbind(-2), strict=True):
+        (x0, y0), (dx, dy) = start[..., None, None].unbind(-3), (end - start)[..., None, None].unbind(-3)
+        sides.append(dx * (y - y0) - dy * (x - x0))
+    left = torch.stack([side >= 0 for side in sides]).all(dim=0)
+    right = torch.stack([side <= 0 for side in sides]).all(dim=0)
+    return left | right
+
+
+def _in_torso(target: Tensor, margin: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Which pixels are at most `margin` from the convex hull of the hips and shoulders: bool `[B, H, W]`.
+
+    The hull of four points is the union of the triangles that they form; near it is whatever is near one of its sides.
+    This holds for any order of the points: a twisted torso is no special case.
+    """
+    points = target[:, [JOINT["Rhip"], JOINT["Lhip"], JOINT["Lsho"], JOINT["Rsho"]]]
+    inside = _in_polygon(points[:, list(combinations(range(4), 3))], x, y).any(dim=1)
+    for i, j in combinations(range(4), 2):
+        (x0, y0), (dx, dy) = points[:, i, :, None, None].unbind(1), (points[:, j] - points[:, i])[..., None, None].unbind(1)
+        along = ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy).clamp_min(1e-12)
+        along = along.clamp(0, 1)
+        inside |= (x - x0 - along * dx).hypot(y - y0 - along * dy) <= margin
+    return inside
+
+
+def _area_weights(from_length: int, to_length: int, like: Tensor) -> Tensor:
+    """`[to_length, from_length]`: the share of each old pixel in each new one when a row of pixels is resized."""
+    edges = torch.arange(to_length + 1, dtype=torch.float64) * (from_length / to_length)
+    pixels = torch.arange(from_length, dtype=torch.float64)
+    overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)
+    return (overlap.clamp_min(0) * (to_length / from_length)).to(like)
+
+
+# The reference: one sampling of the whole picture per region -------------------------------------------------------
+
+
+def _pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
+    """Homogeneous pixel coordinates (x, y, 1): `[H, W, 3]`."""
+    ys, xs = torch.meshgrid(
+        torch.arange(height, device=like.device, dtype=like.dtype),
+        torch.arange(width, device=like.device, dtype=like.dtype),
+        indexing="ij",
+    )
+    return torch.stack([xs, ys, torch.ones_like(xs)], dim=-1)
+
+
+def _sample_regions(features: Tensor, warps: LimbWarps) -> Tensor:
+    """Features `[B, C, h, w]` seen through each region's map, unmasked: `[B, 11, C, h, w]`."""
+    height, width = features.shape[-2:]
+    warps = warps.at(height, width)
+    points = torch.einsum("hwk,brik->brhwi", _pixel_grid(height, width, warps.maps), warps.maps)
+    grid = to_grid(points, height, width).to(features.dtype)
+    sampled = [
+        F.grid_sample(features, grid[:, r], mode="bilinear", padding_mode="zeros", align_corners=False)
+        for r in range(len(REGIONS))
+    ]
+    return torch.stack(sampled, dim=1)
+
+
+def warp_regions(features: Tensor, warps: LimbWarps) -> Tensor:
+    """Features `[B, C, h, w]` of the source, moved by each region's map and cut out by its mask: `[B, 11, C, h, w]`."""
+    return _sample_regions(features, warps) * warps.at(*features.shape[-2:]).masks[:, :, None].to(features.dtype)
+
+
+def deformable_skip_reference(features: Tensor, warps: LimbWarps, aggregate: str = "max") -> Tensor:
+    """The deformable skip written down plainly (and slowly): see `deformable_skip`, which computes the same."""
+    warps = warps.at(*features.shape[-2:])
+    sampled, covering = _sample_regions(features, warps), warps.covering[:, :, None]
+    if aggregate == "max":
+        return sampled.masked_fill(~covering, -torch.inf).amax(dim=1)
+    if aggregate == "average":
+        weights = (warps.masks[:, :, None] * covering).to(features.dtype)
+        return (sampled * weights).sum(dim=1) / weights.sum(dim=1)
+    if aggregate == "priority":
+        order = [REGIONS.index(name) for name in PRIORITY]
+        front = covering[:, order].float().argmax(dim=1, keepdim=True)
+        return sampled[:, order].gather(1, front.expand(-1, 1, *sampled.shape[2:])).squeeze(1)
+    raise ValueError(f'aggregate must be "max", "average" or "priority", got {aggregate!r}')
+
+
+# The same, sampling only what is covered ---------------------------------------------------------------------------
+
+
+class _Gather:
+    """A sparse matrix that makes each output row a weighted sum of a few input rows, with its transpose."""
+
+    def __init__(self, rows: Tensor, columns: Tensor, weights: Tensor, n_rows: int, n_columns: int):
+        """Entries must be sorted by row."""
+        self.forward = self._bags(rows, columns, weights, n_rows)
+        order = columns.argsort(stable=True)
+        self.backward = self._bags(columns[order], rows[order], weights[order], n_columns)
+
+    @staticmethod
+    def _bags(rows: Tensor, columns: Tensor, weights: Tensor, n_rows: int) -> tuple[Tensor, Tensor, Tensor]:
+        offsets = torch.bincount(rows, minlength=n_rows).cumsum(0).roll(1)
+        offsets[0] = 0
+        return columns, offsets, weights
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        return _GatherRows.apply(rows, self.forward, self.backward)
+
+
+class _GatherRows(torch.autograd.Function):
+    """`embedding_bag` with the transposed gather as its gradient: no scattered writes, so fast and deterministic."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, bags: tuple, transposed: tuple) -> Tensor:
+        ctx.bags, ctx.transposed = bags, transposed
+        columns, offsets, weights = bags
+        return F.embedding_bag(columns, rows, offsets, mode="sum", per_sample_weights=weights.to(rows.dtype))
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _GatherRows.apply(gradient.contiguous(), ctx.transposed, ctx.bags), None, None
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """How to compute a deformable skip at one size: gather rows, then take the maximum of the stacked layers."""
+
+    gather: _Gather
+    layers: list[Tensor]
+    """Layer 0 is every pixel; each further layer lists the pixels (flat, over the batch) it adds a candidate for."""
+
+
+def _plan(warps: LimbWarps, aggregate: str) -> _Plan:
+    """Prepare `deformable_skip` for warps at their own size; kept with the warps, as both passes and all calls use it."""
+    key = ("plan", aggregate)
+    if key in warps._cache:
+        return warps._cache[key]
+    height, width = warps.size
+    covering = warps.covering
+    if aggregate == "priority":
+        order = torch.tensor([REGIONS.index(name) for name in PRIORITY], device=covering.device)
+        front = order[covering[:, order].float().argmax(dim=1)]
+        covering = F.one_hot(front, len(REGIONS)).movedim(-1, 1).bool()
+    n_pixels = len(covering) * height * width
+    flat = covering.movedim(1, -1).reshape(n_pixels, len(REGIONS))
+    pixel, region = flat.nonzero(as_tuple=True)
+    batch, place = pixel // (height * width), pixel % (height * width)
+    x, y = place % width, place // width
+    maps = warps.maps[batch, region]
+    point = maps[:, :, 0] * x[:, None] + maps[:, :, 1] * y[:, None] + maps[:, :, 2]
+
+    share = torch.ones_like(point[:, 0])
+    row, layers = torch.arange(len(pixel), device=pixel.device), []
+    if aggregate == "average":
+        weight = warps.masks.movedim(1, -1).reshape(n_pixels, len(REGIONS)).to(point) * flat
+        share = (weight / weight.sum(dim=1, keepdim=True))[pixel, region]
+        row = pixel
+    elif aggregate == "max":
+        layer = flat.cumsum(dim=1)[pixel, region] - 1
+        row = layer.argsort(stable=True)
+        layers = list(pixel[row].split(torch.bincount(layer).tolist()))
+        pixel, batch, share, point = pixel[row], batch[row], share[row], point[row]
+        row = torch.arange(len(pixel), device=pixel.device)
+
+    corner = point.floor()
+    part = point - corner
+    corners = corner[:, None] + point.new_tensor([[0, 0], [1, 0], [0, 1], [1, 1]])
+    weights = torch.stack([1 - part, part], dim=-1)
+    weights = (weights[:, 1, :, None] * weights[:, 0, None, :]).flatten(1) * share[:, None]
+    limits = point.new_tensor([width, height])
+    used = ((corners >= 0) & (corners < limits)).all(-1) & (weights != 0)
+    entry, neighbour = used.nonzero(as_tuple=True)
+    place = corners[entry, neighbour].long()
+    column = batch[entry] * (height * width) + place[:, 1] * width + place[:, 0]
+    n_rows = n_pixels if aggregate == "average" else len(row)
+    gather = _Gather(row[entry], column, weights[entry, neighbour], n_rows, n_pixels)
+    warps._cache[key] = _Plan(gather, layers)
+    return warps._cache[key]
+
+
+def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") -> Tensor:
+    """The source's features `[B, C, h, w]` moved into the target pose and merged: `[B, C, h, w]`.
+
+    Any h, w: the warps are rescaled as needed. Sampling is bilinear with zeros outside the picture. Where several regions
+    cover a pixel (`LimbWarps.covering`), `aggregate="max"` takes each channel's largest value (paper, section 3.2),
+    `"average"` the mean weighted by coverage, `"priority"` the region in front (`PRIORITY`).
+
+    Differentiable in the features. Only covered (picture, region, pixel) triples are sampled, computed in float32
+    (float64 for float64 features), and returned in the features' type.
+    """
+    if aggregate not in ("max", "average", "priority"):
+        raise ValueError(f'aggregate must be "max", "average" or "priority", got {aggregate!r}')
+    batch, channels, height, width = features.shape
+    if batch != len(warps.maps):
+        raise ValueError(f"{batch} feature maps for {len(warps.maps)} warps")
+    plan = _plan(warps.at(height, width), aggregate)
+    rows = features.to(torch.promote_types(features.dtype, torch.float32))
+    rows = rows.permute(0, 2, 3, 1).reshape(-1, channels)
+    sampled = plan.gather(rows)
+    if plan.layers:
+        merged, *more = sampled.split([len(layer) for layer in plan.layers])
+        for pixel, candidate in zip(plan.layers[1:], more, strict=True):
+            merged = merged.index_copy(0, pixel, torch.maximum(merged[pixel], candidate))
+        sampled = merged
+    return sampled.view(batch, height, width, channels).permute(0, 3, 1, 2).to(features.dtype)
+
+
+def warp_image(images: Tensor, warps: LimbWarps, aggregate: str = "priority") -> Tensor:
+    """The answer without a network: source images `[B, 3, H, W]` with every body part moved to the target pose."""
+    return deformable_skip(images, warps, aggregate)
