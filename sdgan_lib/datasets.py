@@ -1,0 +1,556 @@
+"""Pairs of pictures of one person: the embedded people, Market-1501 and DeepFashion through one reader.
+
+The layout is pose-gan's (github.com/AliaksandrSiarohin/pose-gan), p being people, market, fasion ...:
+
+    ROOT/p-dataset/{train,test}/NAME.jpg
+    ROOT/p-annotation-{train,test}.csv   name:keypoints_y:keypoints_x, JSON lists of 18, -1 for missing
+    ROOT/p-pairs-{train,test}.csv        from,to; made from the annotations when the file is absent
+    ROOT/p-masks/{train,test}/NAME.png   1-bit masks of the person, optional
+
+Nothing is cached on disk. Heat maps and warps are not made here: they are computed in batches, on the device
+of the model. Each fault becomes a `Problem` that names the file, the row and the remedy; reading stops at the
+first (`DatasetError`), `check_dataset` collects them all.
+"""
+
+import copy
+import csv
+import itertools
+import json
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from sdgan_lib.pose import JOINTS, REQUIRED, from_annotation, rescale_pose, visible
+
+SPLITS = ("train", "test")
+ANNOTATION_COLUMNS = ["name", "keypoints_y", "keypoints_x"]
+PAIR_COLUMNS = ["from", "to"]
+MEMORY_LIMIT = 1 << 30  # bytes of decoded pictures that one data set keeps in memory
+
+MARKET_NAME = re.compile(r"(?P<identity>-?\d+)_c(?P<camera>\d+)s\d+_\d+_\d+")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fault: where it is (`row` counts the file's lines from 1), what it is, and what to do about it."""
+
+    path: Path
+    message: str
+    remedy: str
+    row: int | None = None
+
+    def __str__(self) -> str:
+        row = "" if self.row is None else f", row {self.row}"
+        return f"{self.path}{row}: {self.message}. Remedy: {self.remedy}."
+
+
+class DatasetError(ValueError):
+    """A fault in a data set; the text names the file, the row and the remedy."""
+
+    def __init__(self, problem: Problem | str) -> None:  # str: as a DataLoader raises a worker's error again
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+Report = Callable[[Problem], None]
+Rows = dict[str, tuple[int, Tensor]]  # annotations: name -> (row in the file, pose [18, 2])
+
+
+def stop(problem: Problem) -> None:
+    """Report a problem by raising it."""
+    raise DatasetError(problem)
+
+
+def identity(name: str) -> str:
+    """Who is on a picture, from its file name.
+
+    Market-1501 and the embedded people: `0432_c5s1_105323_05.jpg` -> `0432`. Otherwise what stands before the
+    last underscore, which for DeepFashion as pose-gan names it is one person in one outfit:
+    `fasionMENDenimid0000008001_1front.jpg` -> `fasionMENDenimid0000008001`.
+    """
+    match = MARKET_NAME.match(name)
+    return match["identity"] if match else Path(name).stem.rpartition("_")[0] or Path(name).stem
+
+
+def camera(name: str) -> int | None:
+    """Which camera took a picture, from its file name; None where names hold no camera (DeepFashion)."""
+    match = MARKET_NAME.match(name)
+    return int(match["camera"]) if match else None
+
+
+def is_junk(name: str) -> bool:
+    """Market-1501's false detections (`-1_...`) and distractors (`0000_...`): nobody in particular."""
+    match = MARKET_NAME.match(name)
+    return match is not None and int(match["identity"]) <= 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the files of a data set are."""
+
+    root: Path
+    prefix: str
+
+    def images(self, split: str) -> Path:
+        return self.root / f"{self.prefix}-dataset" / split
+
+    def masks(self, split: str) -> Path:
+        return self.root / f"{self.prefix}-masks" / split
+
+    def annotations(self, split: str) -> Path:
+        return self.root / f"{self.prefix}-annotation-{split}.csv"
+
+    def pairs(self, split: str) -> Path:
+        return self.root / f"{self.prefix}-pairs-{split}.csv"
+
+
+def find_layout(root: str | Path, prefix: str | None = None) -> Layout:
+    """The layout of the data set in a folder; its prefix is found from the files unless given."""
+    root = Path(root)
+    if not root.is_dir():
+        stop(Problem(root, "there is no such folder", "name the folder that holds PREFIX-dataset/"))
+    if prefix is not None:
+        return Layout(root, prefix)
+    tails = (*(f"-annotation-{split}.csv" for split in SPLITS), "-dataset")
+    found = sorted({path.name.removesuffix(tail) for tail in tails for path in root.glob(f"*{tail}")})
+    if not found:
+        looked = "PREFIX-annotation-train.csv, PREFIX-annotation-test.csv or PREFIX-dataset/"
+        stop(Problem(root, f"no data set here: looked for {looked} (PREFIX is people, market, fasion ...)",
+                     "name the folder that holds them"))  # fmt: skip
+    if len(found) > 1:
+        stop(Problem(root, f"more than one data set here: {', '.join(found)}",
+                     f"choose one with prefix='{found[0]}', or give each a folder of its own"))  # fmt: skip
+    return Layout(root, found[0])
+
+
+@dataclass(frozen=True)
+class Split:
+    """One half of a data set, read and checked; the pictures are still on disk.
+
+    `names`: N file names. `poses` [N, 18, 2]: (x, y) in pixels, NaN for a missing joint. `pairs` [P, 2]:
+    indices into `names`, source then target. `size`: (height, width) of the pictures in pixels.
+    """
+
+    layout: Layout
+    split: str
+    names: list[str]
+    poses: Tensor
+    pairs: Tensor
+    size: tuple[int, int]
+    has_masks: bool
+
+    def image_path(self, index: int) -> Path:
+        return self.layout.images(self.split) / self.names[index]
+
+    def mask_path(self, index: int) -> Path:
+        return (self.layout.masks(self.split) / self.names[index]).with_suffix(".png")
+
+
+def open_split(
+    root: str | Path,
+    split: str = "train",
+    prefix: str | None = None,
+    masks: bool = True,
+    report: Report = stop,
+) -> Split:
+    """Read and check the tables of one split (not its pictures, of which a few are looked at for their size).
+
+    Raises DatasetError at the first fault. With another `report`, hands each fault to it, leaves the faulty
+    row out, and raises only when nothing usable is left.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}: expected one of {SPLITS}")
+    layout = find_layout(root, prefix)
+    annotations, pairs_file = layout.annotations(split), layout.pairs(split)
+    has_masks = masks and layout.masks(split).is_dir()
+    rows = _read_annotations(annotations, report)
+    rows = _keep_present(rows, layout, split, has_masks, report)
+    if not rows:
+        raise DatasetError(Problem(annotations, "no usable row", "annotate the pictures, one row for each"))
+    names = list(rows)
+    poses = torch.stack([pose for _, pose in rows.values()])
+    size = _common_size(layout.images(split), names)
+    _check_inside(annotations, rows, size, report)
+    if pairs_file.exists():
+        pairs = _read_pairs(pairs_file, annotations, names, poses, report)
+    else:
+        pairs = _make_pairs(names, poses)
+    if not len(pairs):
+        remedy = "a pair needs two pictures of one identity, both hips and both shoulders annotated in each"
+        report(Problem(pairs_file if pairs_file.exists() else annotations, "no usable pair", remedy))
+    return Split(layout, split, names, poses, pairs, size, has_masks)
+
+
+def _read_table(
+    path: Path, columns: list[str], separator: str, report: Report
+) -> Iterator[tuple[int, list[str]]]:
+    """(row in the file, fields) of each row below the header; none when the header is another one."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = list(csv.reader(file, delimiter=separator))
+    except FileNotFoundError:
+        report(Problem(path, "file not found", "put it there, or check the data set's folder"))
+        return
+    except (UnicodeDecodeError, csv.Error) as error:
+        report(Problem(path, f"not a table ({error})", "write it as UTF-8 text"))
+        return
+    header = separator.join(columns)
+    found = [field.strip() for field in lines[0]] if lines else []
+    if found != columns:
+        swapped = sorted(found) == sorted(columns)
+        remedy = (
+            f"{'the columns are swapped, ' if swapped else ''}write the columns as the header says, {header}"
+        )
+        report(Problem(path, f"the header is '{separator.join(found)[:80]}', expected '{header}'", remedy, 1))
+        return
+    for row, fields in enumerate(lines[1:], start=2):
+        if len(fields) == len(columns):
+            yield row, [field.strip() for field in fields]
+        elif fields:
+            report(Problem(path, f"{len(fields)} fields, expected {len(columns)}", f"write {header}", row))
+
+
+def _read_annotations(path: Path, report: Report) -> Rows:
+    rows: Rows = {}
+    for row, (name, ys, xs) in _read_table(path, ANNOTATION_COLUMNS, ":", report):
+        if name in rows:
+            report(Problem(path, f"{name} has row {rows[name][0]} already", "delete one of the two", row))
+            continue
+        try:
+            rows[name] = (row, from_annotation(_coordinates(ys), _coordinates(xs)))
+        except ValueError as error:
+            remedy = "write two JSON lists of 18 whole numbers, y first, -1 in both for a missing joint"
+            if "np." in ys + xs:
+                remedy = "NumPy 2 prints the names of its types: write json.dumps([int(v) for v in values])"
+            report(Problem(path, f"{name}: {error}", remedy, row))
+    return rows
+
+
+def _coordinates(text: str) -> list[int]:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError:
+        values = None
+    if not isinstance(values, list):
+        raise ValueError(f"'{text.strip()[:40]}' is not a JSON list")
+    return values
+
+
+def _keep_present(rows: Rows, layout: Layout, split: str, has_masks: bool, report: Report) -> Rows:
+    """The rows whose picture (and mask, where the data set has masks) is there."""
+    annotations, images, masks = layout.annotations(split), layout.images(split), layout.masks(split)
+    if not images.is_dir():
+        report(Problem(images, "folder not found", "put the pictures there"))
+        return {}
+    pictured = {entry.name for entry in images.iterdir()}
+    masked = {entry.name for entry in masks.iterdir()} if has_masks else set()
+    present = {}
+    for name, (row, pose) in rows.items():
+        mask = Path(name).with_suffix(".png").name
+        if name not in pictured:
+            problem = f"there is no picture {images / name}"
+            report(Problem(annotations, problem, "add the picture or delete the row", row))
+        elif has_masks and mask not in masked:
+            problem = f"there is no mask {masks / mask} for {name}"
+            report(Problem(annotations, problem, f"add it, or remove {masks} to do without masks", row))
+        else:
+            present[name] = row, pose
+    return present
+
+
+def _common_size(folder: Path, names: list[str]) -> tuple[int, int]:
+    """The (height, width) that most of nine pictures have; one odd picture must not speak for all."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    for name in names[:: max(1, len(names) // 9)]:
+        try:
+            with Image.open(folder / name) as image:
+                sizes[image.height, image.width] += 1
+        except (OSError, SyntaxError):
+            continue  # named when it is read
+    if not sizes:
+        raise DatasetError(Problem(folder, "no picture can be read", "copy the data set again"))
+    return sizes.most_common(1)[0][0]
+
+
+def _unreadable(path: Path, error: Exception) -> Problem:
+    message = f"the picture cannot be read, it is truncated or not a picture ({error})"
+    return Problem(path, message, "copy it again, or delete it with its annotation row")
+
+
+def _check_inside(path: Path, rows: Rows, size: tuple[int, int], report: Report) -> None:
+    """Every joint lies on the picture."""
+    poses = torch.stack([pose for _, pose in rows.values()])
+    limit = torch.tensor([size[1], size[0]])
+    outside = ((poses < 0) | (poses >= limit)).any(-1)
+    swap_fits = ~((poses < 0) | (poses >= limit.flip(0))).any(-1).any(-1)
+    names = list(rows)
+    for i in outside.any(-1).nonzero().flatten().tolist():
+        joint = int(outside[i].nonzero()[0])
+        x, y = poses[i, joint].tolist()
+        message = f"{names[i]}: {JOINTS[joint]} at x = {x:g}, y = {y:g} is outside the {size[0]}x{size[1]} picture"
+        remedy = "correct the row, or write -1 in both lists for a joint that is not on the picture"
+        if swap_fits[i]:
+            message += ", and x and y swapped would fit"
+            remedy = "x and y look swapped: keypoints_y (rows from the top) comes first"
+        report(Problem(path, message, remedy, rows[names[i]][0]))
+
+
+def _usable(names: list[str], poses: Tensor) -> Tensor:
+    """Which pictures pose-gan pairs: hips and shoulders present, not junk. Bool [N]."""
+    return visible(poses)[:, REQUIRED].all(-1) & ~torch.tensor([is_junk(name) for name in names])
+
+
+def _make_pairs(names: list[str], poses: Tensor) -> Tensor:
+    """All ordered pairs of two usable pictures of one identity, as pose-gan makes them."""
+    usable = _usable(names, poses).tolist()
+    groups: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        if usable[i]:
+            groups.setdefault(identity(name), []).append(i)
+    pairs = [pair for group in groups.values() for pair in itertools.permutations(group, 2)]
+    return torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
+
+
+def _read_pairs(path: Path, annotations: Path, names: list[str], poses: Tensor, report: Report) -> Tensor:
+    index = {name: i for i, name in enumerate(names)}
+    people = [identity(name) for name in names]
+    usable = _usable(names, poses).tolist()
+    pairs: list[tuple[int, int]] = []
+    faults: dict[str, list[int]] = {}  # what -> rows; a bad picture spoils many pairs and is named once
+    for row, (source, target) in _read_table(path, PAIR_COLUMNS, ",", report):
+        pair = index.get(source), index.get(target)
+        if None in pair:
+            name = source if pair[0] is None else target
+            faults.setdefault(f"{name} is unknown, it has no usable row in {annotations}", []).append(row)
+        elif people[pair[0]] != people[pair[1]]:
+            faults.setdefault(f"{people[pair[0]]} and {people[pair[1]]} are two persons", []).append(row)
+        elif not (usable[pair[0]] and usable[pair[1]]):
+            name = target if usable[pair[0]] else source
+            faults.setdefault(f"{name} is junk, or lacks a hip or a shoulder to measure by", []).append(row)
+        else:
+            pairs.append(pair)
+    for message, at in faults.items():
+        more = f" (so in {len(at)} rows)" if len(at) > 1 else ""
+        remedy = (
+            "correct the annotation or delete the row (without this file, pairs are made from annotations)"
+        )
+        report(Problem(path, message + more, remedy, at[0]))
+    return torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
+
+
+class _Pictures:
+    """Decoded pictures and masks of one split at one size, kept in memory up to `limit` bytes."""
+
+    def __init__(self, split: Split, size: tuple[int, int], limit: int) -> None:
+        self.split, self.size, self.limit = split, size, limit
+        self.kept: dict[int, tuple[Tensor, Tensor | None]] = {}
+        self.bytes = 0
+
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"kept": {}, "bytes": 0}  # a worker process fills its own
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor | None]:
+        """Picture uint8 [3, H, W] and mask bool [1, H, W] (None without masks)."""
+        if index in self.kept:
+            return self.kept[index]
+        image = read_image(self.split.image_path(index), self.split.size, self.size)
+        mask = None
+        if self.split.has_masks:
+            mask = read_mask(self.split.mask_path(index), self.split.size, self.size)
+        self.bytes += image.nbytes + (mask.nbytes if mask is not None else 0)
+        if self.bytes <= self.limit:
+            self.kept[index] = image, mask
+        return image, mask
+
+
+def _open(path: Path, mode: str, expected: tuple[int, int], size: tuple[int, int]) -> Image.Image:
+    try:
+        with Image.open(path) as file:
+            image = file.convert(mode)
+    except FileNotFoundError:
+        raise DatasetError(Problem(path, "file not found", "copy the data set again")) from None
+    except (OSError, SyntaxError) as error:
+        raise DatasetError(_unreadable(path, error)) from None
+    if (image.height, image.width) != expected:
+        message = (
+            f"it is {image.height}x{image.width} (height x width), the others are {expected[0]}x{expected[1]}"
+        )
+        raise DatasetError(Problem(path, message, "resize it and its annotation row alike, or delete both"))
+    return image if expected == size else image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+
+
+def read_image(path: Path, expected: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Read a picture of (height, width) `expected`, resized to `size`: uint8 [3, H, W].
+
+    Raises DatasetError when it is missing, truncated or of another size.
+    """
+    return torch.from_numpy(np.array(_open(path, "RGB", expected, size))).permute(2, 0, 1).contiguous()
+
+
+def read_mask(path: Path, expected: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Read a mask of (height, width) `expected`, resized to `size`: bool [1, H, W], true on the person.
+
+    Raises DatasetError when it is missing, truncated, of another size or empty.
+    """
+    mask = torch.from_numpy(np.array(_open(path, "L", expected, size)))[None] >= 128
+    if not mask.any():
+        raise DatasetError(Problem(path, "the mask marks no pixel", "write the person's pixels as 255"))
+    return mask
+
+
+class PersonPairs(Dataset):
+    """Ordered pairs of two pictures of one person.
+
+    `pairs`: "same-camera" keeps the pairs whose two pictures one camera took (the person turns in front of one
+    wall), "all" keeps every pair. `size` (height, width) resizes pictures, masks and poses alike, outer corner
+    to outer corner; None leaves them as they are. `masks=False` ignores the masks. Pictures are read when first
+    asked for and, with `keep_in_memory`, kept as bytes up to MEMORY_LIMIT.
+
+    An item holds `source_image`, `target_image` [3, H, W] in [-1, 1]; `source_pose`, `target_pose` [18, 2] as
+    (x, y) in pixels, NaN where missing; where the data set has masks, `source_mask`, `target_mask` [1, H, W],
+    1 on the person; `source_name`, `target_name`; `same_camera`, a bool. The DataLoader's own collate batches it.
+
+    Raises DatasetError for every fault in the data, at once for tables, when first read for pictures.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str = "train",
+        pairs: Literal["same-camera", "all"] = "same-camera",
+        size: tuple[int, int] | None = None,
+        masks: bool = True,
+        keep_in_memory: bool = True,
+        prefix: str | None = None,
+    ) -> None:
+        if pairs not in ("same-camera", "all"):
+            raise ValueError(f"pairs is {pairs!r}: expected 'same-camera' or 'all'")
+        self.data = open_split(root, split, prefix, masks)
+        self.names = self.data.names
+        self.size = size or self.data.size
+        self.poses = rescale_pose(self.data.poses, self.data.size, self.size)
+        self.pairs = self.data.pairs
+        self._pictures = _Pictures(self.data, self.size, MEMORY_LIMIT if keep_in_memory else 0)
+        self._cameras = [camera(name) for name in self.names]
+        if pairs == "same-camera":
+            if None in self._cameras:
+                name = self.names[self._cameras.index(None)]
+                stop(Problem(self.data.image_path(0).parent, f"{name} names no camera", "choose pairs='all'"))
+            cameras = torch.tensor(self._cameras)[self.pairs]
+            self.pairs = self.pairs[cameras[:, 0] == cameras[:, 1]]
+            if not len(self.pairs):
+                message = f"no pair of split {split} was taken by one camera"
+                stop(Problem(self.data.layout.root, message, "choose pairs='all'"))
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor | str | bool]:
+        source, target = self.pairs[index].tolist()
+        cameras = {self._cameras[source], self._cameras[target]}
+        item: dict[str, Tensor | str | bool] = {"same_camera": len(cameras) == 1 and None not in cameras}
+        for role, i in (("source", source), ("target", target)):
+            image, mask = self._pictures[i]
+            item[f"{role}_image"] = image.float() / 127.5 - 1
+            item[f"{role}_pose"] = self.poses[i]
+            item[f"{role}_name"] = self.names[i]
+            if mask is not None:
+                item[f"{role}_mask"] = mask.float()
+        return item
+
+    def identities(self) -> list[str]:
+        """The identities that have pairs, sorted."""
+        return sorted({identity(self.names[i]) for i in self.pairs[:, 0].unique().tolist()})
+
+    def subset_identities(self, identities: Collection[str]) -> "PersonPairs":
+        """The pairs of some identities only; decoded pictures are shared with this data set."""
+        unknown = set(identities) - set(self.identities())
+        if unknown:
+            raise ValueError(
+                f"identity {min(unknown)} has no pair; {', '.join(self.identities()[:5])} ... have"
+            )
+        wanted = torch.tensor([identity(name) in set(identities) for name in self.names])
+        subset = copy.copy(self)
+        subset.pairs = self.pairs[wanted[self.pairs[:, 0]]]
+        return subset
+
+
+def split_identities(dataset: PersonPairs, fraction: float, seed: int) -> tuple[PersonPairs, PersonPairs]:
+    """Set aside a random share of the identities for validation: (training part, validation part).
+
+    The two share no identity and neither is empty. The same seed makes the same choice on any machine.
+    """
+    people = dataset.identities()
+    count = round(len(people) * fraction)
+    if not 0 < count < len(people):
+        raise ValueError(f"fraction {fraction} of {len(people)} identities leaves one of the two parts empty")
+    random.Random(seed).shuffle(people)
+    return dataset.subset_identities(people[count:]), dataset.subset_identities(people[:count])
+
+
+def check_dataset(root: str | Path, prefix: str | None = None) -> list[Problem]:
+    """Every fault of a data set: both splits, tables, pictures and masks. Empty when the data set is whole."""
+    return _check(root, prefix)[0]
+
+
+def _check(root: str | Path, prefix: str | None) -> tuple[list[Problem], list[Split]]:
+    problems: list[Problem] = []
+    splits: list[Split] = []
+    try:
+        layout = find_layout(root, prefix)
+    except DatasetError as error:
+        return [error.problem], []
+    for name in SPLITS:
+        before = len(problems)
+        try:
+            split = open_split(root, name, layout.prefix, report=problems.append)
+        except DatasetError as error:
+            if len(problems) == before:  # otherwise the cause has been named
+                problems.append(error.problem)
+            continue
+        splits.append(split)
+        for i in tqdm(range(len(split.names)), desc=f"{name} pictures", disable=None, leave=False):
+            for read, path, wanted in (
+                (read_image, split.image_path(i), True),
+                (read_mask, split.mask_path(i), split.has_masks),
+            ):
+                try:
+                    if wanted:
+                        read(path, split.size, split.size)
+                except DatasetError as error:
+                    problems.append(error.problem)
+    people = [{identity(name) for name in split.names if not is_junk(name)} for split in splits]
+    shared = sorted(set.intersection(*people)) if len(people) == len(SPLITS) else []
+    if shared:
+        message = f"{len(shared)} identities are in both splits, {', '.join(shared[:5])} among them"
+        problems.append(Problem(layout.root, message, "keep each identity in one split, lest scores flatter"))
+    return problems, splits
+
+
+def check(root: str | Path, prefix: str | None = None) -> int:
+    """Print every fault of a data set and a summary of each split; 0 when it is whole, else 1."""
+    problems, splits = _check(root, prefix)
+    for problem in problems:
+        print(problem)
+    for split in splits:
+        cameras = [camera(name) for name in split.names]
+        same = sum(cameras[a] is not None and cameras[a] == cameras[b] for a, b in split.pairs.tolist())
+        people = len({identity(name) for name in split.names if not is_junk(name)})
+        print(
+            f"{split.layout.prefix} {split.split}: {len(split.names)} pictures of {people} identities, "
+            f"{split.size[0]}x{split.size[1]} (height x width), {len(split.pairs)} pairs ({same} of one camera), "
+            f"{'with' if split.has_masks else 'without'} masks"
+        )
+    print(f"{len(problems)} problems" if problems else "no problem found")
+    return 1 if problems else 0
