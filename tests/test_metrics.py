@@ -1,0 +1,346 @@
+"""metrics.py against scikit-image, loops written out by hand, and the published definition of the mask."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.draw import disk, polygon
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.morphology import dilation, erosion
+from skimage.transform import resize
+
+from sdgan_lib.metrics import (
+    HIGHER_IS_BETTER,
+    METRICS,
+    fg_l1,
+    fg_psnr,
+    fg_ssim,
+    image_metrics,
+    l1,
+    mask_ssim,
+    mean_metrics,
+    pose_mask,
+    psnr,
+    ssim,
+    ssim_map,
+)
+from sdgan_lib.pose import JOINT
+
+SIZES = [(128, 64), (64, 96), (33, 50), (11, 11), (12, 40)]
+STANDING = {  # a person standing in a 128x64 picture, (x, y)
+    "nose": (32, 18), "neck": (32, 28), "Rsho": (23, 29), "Relb": (20, 43), "Rwri": (19, 57),
+    "Lsho": (41, 29), "Lelb": (44, 43), "Lwri": (46, 56), "Rhip": (27, 60), "Rkne": (26, 85),
+    "Rank": (25, 110), "Lhip": (38, 60), "Lkne": (39, 85), "Lank": (40, 110),
+    "Reye": (30, 16), "Leye": (34, 16), "Rear": (28, 18), "Lear": (36, 18),
+}  # fmt: skip
+
+
+def standing_pose() -> torch.Tensor:
+    return torch.tensor([STANDING[name] for name in JOINT], dtype=torch.float32)[None]
+
+
+def scenes(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
+    """Byte-valued pictures with large areas, edges and texture, as float [-1, 1]."""
+    rng = np.random.default_rng(seed)
+    pictures = []
+    for _ in range(count):
+        coarse = resize(rng.random((6, 4, 3)), (height, width), order=1)
+        top, left = rng.integers(0, height // 2), rng.integers(0, width // 2)
+        coarse[top : top + height // 2, left : left + width // 3] = rng.random(3)
+        coarse = coarse + rng.normal(0, 0.03, coarse.shape) * (rng.random() < 0.7)
+        pictures.append(np.clip(coarse * 255, 0, 255).round())
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def as_bytes(image: torch.Tensor) -> np.ndarray:
+    return ((image + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
+
+
+def reference_ssim(generated: np.ndarray, target: np.ndarray, data_range: float, full: bool = False):
+    return structural_similarity(
+        generated, target, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, channel_axis=2,
+        data_range=data_range, full=full,
+    )  # fmt: skip
+
+
+# --- against scikit-image -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_ssim_equals_scikit_image_on_bytes(height, width):
+    generated, target = scenes(5, height, width, seed=1), scenes(5, height, width, seed=2)
+    generated[0] = target[0]  # equal images
+    generated[1] = 0.25  # a constant image, not a byte value
+    generated[1] = torch.round((generated[1] + 1) * 127.5) / 127.5 - 1
+    generated[2] = generated[2] * 0.2 + target[2] * 0.8  # close to the target
+    generated[2] = ((generated[2] + 1) * 127.5).round() / 127.5 - 1
+    ours = ssim(generated, target)
+    theirs = [reference_ssim(as_bytes(a), as_bytes(b), 255) for a, b in zip(generated, target, strict=True)]
+    torch.testing.assert_close(ours, torch.tensor(theirs, dtype=torch.float64), atol=1e-6, rtol=0)
+    assert ours[0] == pytest.approx(1, abs=1e-9) and ours.max() - ours.min() > 0.3
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_ssim_map_equals_scikit_image_with_the_border(height, width):
+    generator = torch.Generator().manual_seed(3)
+    generated = torch.rand(2, 3, height, width, generator=generator) * 2 - 1
+    target = (generated + 0.4 * torch.randn(2, 3, height, width, generator=generator)).clamp(-1, 1)
+    ours = ssim_map(generated, target)
+    for i in range(2):
+        a, b = ((x[i].double().permute(1, 2, 0).numpy() + 1) / 2 for x in (generated, target))
+        mean, full = reference_ssim(a, b, 1.0, full=True)
+        np.testing.assert_allclose(ours[i].permute(1, 2, 0).numpy(), full, atol=1e-6, rtol=0)
+        assert ssim(generated, target)[i].item() == pytest.approx(mean, abs=1e-6)
+    if min(height, width) > 20:  # the 5-pixel border is left out of the mean: the two differ
+        assert abs(ours.mean((1, 2, 3)) - ssim(generated, target)).min() > 1e-5
+
+
+def test_ssim_with_the_published_data_range_equals_scikit_image():
+    generated, target = scenes(4, 128, 64, seed=4) * 0.5, scenes(4, 128, 64, seed=5)
+    generated = ((generated + 1) * 127.5).round() / 127.5 - 1
+    ours = ssim(generated, target, data_range="generated")
+    for i in range(4):
+        a, b = as_bytes(generated[i]), as_bytes(target[i])
+        assert ours[i].item() == pytest.approx(reference_ssim(a, b, int(a.max()) - int(a.min())), abs=1e-6)
+    assert (ours - ssim(generated, target)).abs().min() > 1e-3  # the flaw is visible
+
+
+def test_ssim_of_pictures_is_not_ssim_of_signed_values():
+    generated, target = scenes(2, 64, 64, seed=6), scenes(2, 64, 64, seed=7)
+    signed = [x.double().permute(0, 2, 3, 1).numpy() for x in (generated, target)]
+    wrong = [reference_ssim(a, b, 2.0) for a, b in zip(*signed, strict=True)]
+    assert (ssim(generated, target) - torch.tensor(wrong)).abs().min() > 0.01
+
+
+def test_l1_and_psnr_equal_scikit_image_and_numpy():
+    generated, target = scenes(3, 40, 30, seed=8), scenes(3, 40, 30, seed=9)
+    generated[2] = target[2]
+    for i in range(3):
+        a, b = as_bytes(generated[i]).astype(float), as_bytes(target[i]).astype(float)
+        assert l1(generated, target)[i].item() == pytest.approx(np.abs(a - b).mean() / 127.5, abs=1e-6)
+        if i < 2:
+            expected = peak_signal_noise_ratio(b, a, data_range=255)
+            assert psnr(generated, target)[i].item() == pytest.approx(expected, abs=1e-5)
+    assert psnr(generated, target)[2] == math.inf and l1(generated, target)[2] == 0
+
+
+def test_rounding_to_bytes_hardly_matters():
+    target = scenes(2, 128, 64, seed=10)
+    generated = (target + 0.3 * torch.randn(target.shape, generator=torch.Generator().manual_seed(1))).clamp(
+        -1, 1
+    )
+    rounded = ((generated + 1) * 127.5).round() / 127.5 - 1
+    assert (ssim(generated, target) - ssim(rounded, target)).abs().max() < 1e-3
+
+
+# --- the person's pixels only ---------------------------------------------------------------------
+
+
+def test_foreground_metrics_equal_a_loop_over_the_masks_pixels():
+    generated, target = scenes(3, 20, 16, seed=11), scenes(3, 20, 16, seed=12)
+    mask = torch.rand(3, 1, 20, 16, generator=torch.Generator().manual_seed(2)) < 0.3
+    for i in range(3):
+        a, b = as_bytes(generated[i]), as_bytes(target[i])
+        _, local = reference_ssim(a, b, 255, full=True)
+        absolute, square, similarity, count = 0.0, 0.0, 0.0, 0
+        for y in range(20):
+            for x in range(16):
+                if mask[i, 0, y, x]:
+                    for c in range(3):
+                        difference = (float(a[y, x, c]) - float(b[y, x, c])) / 127.5
+                        absolute, square = absolute + abs(difference), square + difference**2
+                        similarity, count = similarity + local[y, x, c], count + 1
+        assert fg_l1(generated, target, mask)[i].item() == pytest.approx(absolute / count, abs=1e-6)
+        expected = 10 * math.log10(4 / (square / count))
+        assert fg_psnr(generated, target, mask)[i].item() == pytest.approx(expected, abs=1e-5)
+        assert fg_ssim(generated, target, mask)[i].item() == pytest.approx(similarity / count, abs=1e-6)
+
+
+def test_foreground_l1_and_psnr_ignore_the_background():
+    target = scenes(2, 64, 48, seed=13)
+    generated = scenes(2, 64, 48, seed=14)
+    mask = torch.zeros(2, 1, 64, 48, dtype=torch.bool)
+    mask[:, :, 16:48, 12:36] = True
+    other = torch.where(mask, generated, -generated)
+    torch.testing.assert_close(fg_l1(generated, target, mask), fg_l1(other, target, mask))
+    torch.testing.assert_close(fg_psnr(generated, target, mask), fg_psnr(other, target, mask))
+    inner = torch.zeros_like(mask)
+    inner[:, :, 21:43, 17:31] = True  # five pixels from the change: not in sight of the SSIM window
+    torch.testing.assert_close(fg_ssim(generated, target, inner), fg_ssim(other, target, inner))
+    assert (l1(generated, target) - l1(other, target)).abs().min() > 1e-3
+    full = torch.ones_like(mask)
+    torch.testing.assert_close(fg_l1(generated, target, full), l1(generated, target))
+    torch.testing.assert_close(fg_psnr(generated, target, full), psnr(generated, target))
+
+
+def test_an_empty_mask_is_nan_and_left_out_of_the_mean_and_counted():
+    generated, target = scenes(3, 32, 32, seed=15), scenes(3, 32, 32, seed=16)
+    mask = torch.ones(3, 1, 32, 32)
+    mask[1] = 0
+    values = image_metrics(generated, target, mask=mask)
+    means, left_out = mean_metrics(values)
+    for name in ("fg_l1", "fg_psnr", "fg_ssim"):
+        assert values[name].isnan().tolist() == [False, True, False]
+        assert means[name] == pytest.approx((values[name][0] + values[name][2]).item() / 2)
+        assert left_out[name] == 1
+    assert means["l1"] == pytest.approx(values["l1"].mean().item()) and left_out["l1"] == 0
+    assert left_out["mask_ssim"] == 3 and math.isnan(means["mask_ssim"])  # no pose mask was given
+
+
+# --- mask-SSIM ------------------------------------------------------------------------------------
+
+
+def published_mask(pose: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The mask as the papers draw it: polygons of half-width 4 and discs of radius 4, then closed."""
+    mask = np.zeros((height, width), dtype=bool)
+    bones = (
+        "neck-Rsho neck-Lsho Rsho-Relb Relb-Rwri Lsho-Lelb Lelb-Lwri neck-Rhip Rhip-Rkne Rkne-Rank "
+        "neck-Lhip Lhip-Lkne Lkne-Lank neck-nose nose-Reye Reye-Rear nose-Leye Leye-Lear neck-Rear "
+        "neck-Lear Rhip-Lhip Lhip-Lsho Rhip-Rsho Rear-Lear"
+    )
+    for bone in bones.split():
+        start, end = (pose[JOINT[name]] for name in bone.split("-"))
+        if np.isnan([start, end]).any():
+            continue
+        side = 4 * np.array([start[1] - end[1], end[0] - start[0]]) / np.linalg.norm(end - start)
+        corners = np.array([start + side, start - side, end - side, end + side])
+        mask[polygon(corners[:, 1], corners[:, 0], shape=mask.shape)] = True
+    for x, y in pose[~np.isnan(pose).any(1)]:
+        mask[disk((y, x), 4, shape=mask.shape)] = True
+    return erosion(dilation(mask, np.ones((5, 5))), np.ones((5, 5)))
+
+
+@pytest.mark.parametrize(
+    "missing", [(), ("Rwri", "Relb"), ("Lank", "Rear", "nose"), ("neck",), tuple(STANDING)[2:]]
+)
+def test_pose_mask_is_the_published_one_up_to_the_outline(missing):
+    pose = standing_pose()
+    pose[0, [JOINT[name] for name in missing]] = torch.nan
+    ours, theirs = pose_mask(pose, 128, 64)[0, 0].numpy(), published_mask(pose[0].numpy(), 128, 64)
+    assert ours.any()
+    grown, shrunk = dilation(theirs, np.ones((3, 3))), erosion(theirs, np.ones((3, 3)))
+    assert not (ours & ~grown).any() and not (shrunk & ~ours).any()  # never off by more than a pixel
+    assert (ours & theirs).sum() / (ours | theirs).sum() > (0.94 if len(missing) < 10 else 0.8)
+
+
+def test_pose_mask_of_missing_and_outlying_joints():
+    pose = torch.full((3, 18, 2), torch.nan)
+    pose[1, 0] = torch.tensor([20.0, 10.0])  # one joint: one disc
+    pose[2, 0] = torch.tensor([-3.0, 10.0])  # outside the picture, within the radius
+    mask = pose_mask(pose, 40, 30)
+    assert mask.shape == (3, 1, 40, 30) and mask.dtype == torch.bool
+    assert not mask[0].any()
+    ys, xs = mask[1, 0].nonzero(as_tuple=True)
+    assert (ys.min(), ys.max(), xs.min(), xs.max()) == (6, 14, 16, 24)
+    assert mask[2, 0, 10, 0] and mask[2].sum() < 20
+    together = standing_pose()
+    together[0, JOINT["Rear"]] = together[0, JOINT["Reye"]]  # a bone of no length
+    assert pose_mask(together, 128, 64).any()
+    batch = torch.cat([standing_pose() + shift for shift in range(9)])  # more than one internal chunk
+    alone = torch.cat([pose_mask(one[None], 128, 64) for one in batch])
+    assert torch.equal(pose_mask(batch, 128, 64), alone)
+
+
+def test_mask_ssim_is_ssim_of_byte_pictures_times_the_mask():
+    generated, target = scenes(2, 128, 64, seed=17), scenes(2, 128, 64, seed=18)
+    mask = pose_mask(standing_pose(), 128, 64).expand(2, -1, -1, -1)
+    inside = mask[0, 0].numpy()[..., None]
+    ours, pose_gans = (
+        mask_ssim(generated, target, mask),
+        mask_ssim(generated, target, mask, data_range="generated"),
+    )
+    for i in range(2):
+        a, b = as_bytes(generated[i]) * inside, as_bytes(target[i]) * inside
+        assert ours[i].item() == pytest.approx(reference_ssim(a, b, 255), abs=1e-6)
+        assert pose_gans[i].item() == pytest.approx(reference_ssim(a, b, int(a.max())), abs=1e-6)
+
+
+def test_mask_ssim_praises_wrong_images_and_fg_ssim_does_not():
+    target = scenes(6, 128, 64, seed=19)
+    wrong = {"another picture": target.roll(1, 0), "its negative": -target, "grey": torch.zeros_like(target)}
+    mask = pose_mask(standing_pose(), 128, 64).expand(6, -1, -1, -1)
+    for name, generated in wrong.items():
+        praised, judged = mask_ssim(generated, target, mask), fg_ssim(generated, target, mask)
+        share = (~mask[:1]).double().mean()  # black in both pictures, hence SSIM 1 except beside the outline
+        assert (praised > 0.6 * share).all(), name
+        assert (praised > judged + 0.2).all(), name
+
+
+# --- all together ---------------------------------------------------------------------------------
+
+
+def test_image_metrics_holds_each_metric_across_chunks():
+    generated, target = scenes(9, 48, 32, seed=20), scenes(9, 48, 32, seed=21)
+    mask = torch.rand(9, 1, 48, 32, generator=torch.Generator().manual_seed(3)) < 0.4
+    posed = pose_mask(standing_pose().expand(9, -1, -1) * 0.4, 48, 32)
+    values = image_metrics(generated, target, mask, posed)
+    assert tuple(values) == METRICS == tuple(HIGHER_IS_BETTER)
+    expected = {
+        "l1": l1(generated, target), "psnr": psnr(generated, target), "ssim": ssim(generated, target),
+        "mask_ssim": mask_ssim(generated, target, posed), "fg_l1": fg_l1(generated, target, mask),
+        "fg_psnr": fg_psnr(generated, target, mask), "fg_ssim": fg_ssim(generated, target, mask),
+    }  # fmt: skip
+    for name, value in values.items():
+        assert value.shape == (9,) and value.dtype == torch.float64
+        torch.testing.assert_close(value, expected[name])
+    fallback = image_metrics(generated, target, pose_mask=posed)
+    torch.testing.assert_close(fallback["fg_l1"], fg_l1(generated, target, posed))
+    bare = image_metrics(generated, target)
+    torch.testing.assert_close(bare["ssim"], expected["ssim"])
+    assert bare["fg_ssim"].isnan().all() and bare["mask_ssim"].isnan().all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 1000),
+    amount=st.floats(0.05, 0.9),
+    height=st.integers(11, 40),
+    width=st.integers(11, 40),
+)
+def test_metrics_are_symmetric_bounded_and_best_for_equal_images(seed, amount, height, width):
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.rand(1, 3, height, width, generator=generator) * 2 - 1
+    generated = (target + amount * torch.randn(target.shape, generator=generator)).clamp(-1, 1)
+    mask = torch.rand(1, 1, height, width, generator=generator) < 0.5
+    mask[..., 0, 0] = True
+    there, back = image_metrics(generated, target, mask, mask), image_metrics(target, generated, mask, mask)
+    equal = image_metrics(target, target, mask, mask)
+    for name in METRICS:
+        torch.testing.assert_close(there[name], back[name])
+        assert (equal[name] >= there[name]) if HIGHER_IS_BETTER[name] else (equal[name] <= there[name]), name
+    assert -1 <= there["ssim"] <= 1 and 0 <= there["l1"] <= 2
+
+
+def test_metrics_carry_no_gradient():
+    generated = scenes(1, 16, 16).requires_grad_()
+    assert not image_metrics(generated, scenes(1, 16, 16, seed=1))["ssim"].requires_grad
+
+
+GOOD = torch.zeros(2, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("generated", "target", "mask", "message"),
+    [
+        (GOOD[..., :10], GOOD[..., :10], None, "at least 11 x 11 pixels, got height 16, width 10"),
+        (GOOD, GOOD[:1], None, r"\[2, 3, 16, 16\] but target is \[1, 3, 16, 16\]"),
+        (GOOD[0], GOOD[0], None, r"shape \[B,3,H,W\]"),
+        (GOOD[:0], GOOD[:0], None, "B > 0"),
+        (GOOD.byte(), GOOD, None, "must be float"),
+        (GOOD + 200, GOOD, None, "values from 200 to 200"),
+        (GOOD, GOOD * torch.nan, None, "target images must be finite"),
+        (GOOD, GOOD, torch.ones(2, 16, 16), r"mask must have the shape \[2, 1, 16, 16\]"),
+        (GOOD, GOOD, torch.full((2, 1, 16, 16), 255.0), "0 and 1 only"),
+    ],
+)
+def test_bad_input_is_named(generated, target, mask, message):
+    with pytest.raises(ValueError, match=message):
+        image_metrics(generated, target, mask)
+
+
+def test_a_pose_of_another_layout_is_named():
+    with pytest.raises(ValueError, match=r"\[B,18,2\]"):
+        pose_mask(torch.zeros(2, 18, 3), 32, 32)
