@@ -11,7 +11,9 @@ map also moves the background: `background="torso"` does that here); the maximum
 pixel, not over zero-filled maps, so that negative features survive.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations
 
 import torch
@@ -68,12 +70,11 @@ class LimbWarps:
     def covering(self) -> Tensor:
         """Which regions cover which pixel: bool `[B, 11, H, W]`, at least one region for every pixel.
 
-        A region covers a pixel when it fills at least half of it; where none does, the one that fills most.
+        A region covers a pixel when it fills at least half of it; where none does, whichever fills most.
         """
         if "covering" not in self._cache:
-            half = self.masks >= 0.5 - 1e-6
-            most = F.one_hot(self.masks.argmax(dim=1), len(REGIONS)).movedim(-1, 1).bool()
-            self._cache["covering"] = torch.where(half.any(dim=1, keepdim=True), half, most)
+            enough = self.masks.amax(dim=1, keepdim=True).clamp(max=0.5) * (1 - 1e-6)
+            self._cache["covering"] = self.masks >= enough
         return self._cache["covering"]
 
     def at(self, height: int, width: int) -> "LimbWarps":
@@ -162,7 +163,7 @@ def _region_points(pose: Tensor) -> tuple[Tensor, Tensor]:
     """The points that ten regions are fitted to, `[B, 10, 7, 2]`, and which of them there are, `[B, 10, 7]` (0 or 1)."""
     torso = pose[:, [JOINT["Rhip"], JOINT["Lhip"], JOINT["Lsho"], JOINT["Rsho"]]]
     head = pose[:, [JOINT["Rsho"], JOINT["Lsho"], *FACE]]
-    limbs = _rectangles(pose, [BEYOND[name.split("_", 1)[1]][0] for name in LIMBS])
+    limbs = _limb_corners(pose)
     seven = head.shape[1]
     points = torch.full((len(pose), 2 + len(LIMBS), seven, 2), torch.nan, device=pose.device, dtype=pose.dtype)
     points[:, TORSO, :4] = torso
@@ -172,15 +173,22 @@ def _region_points(pose: Tensor) -> tuple[Tensor, Tensor]:
     return points.masked_fill(~seen[..., None], 0.0), seen.to(pose.dtype)
 
 
-def _rectangles(pose: Tensor, beyond: list[float]) -> Tensor:
-    """Corners `[B, 8, 4, 2]` of the limbs' rectangles, in order around; NaN without the limb or its direction."""
+def _limb_axes(pose: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
+    """Both ends of the limbs' axes, each `[B, 8, 2]`, extended for the fit (`beyond=0`) or for the mask (1)."""
     first = pose[:, [fr for fr, _ in LIMBS.values()]]
     second = pose[:, [to for _, to in LIMBS.values()]]
     first = first + BEFORE * (first - second)
-    second = second + (second - first) * pose.new_tensor(beyond)[:, None]
-    along = F.normalize(second - first, dim=-1)
-    along = along.masked_fill((along == 0).all(-1, keepdim=True), torch.nan)
-    across = torch.stack([-along[..., 1], along[..., 0]], dim=-1) * HALF_WIDTH * body_size(pose)[:, None, None]
+    share = pose.new_tensor([BEYOND[name.split("_", 1)[1]][beyond] for name in LIMBS])
+    return first, second + share[:, None] * (second - first)
+
+
+def _limb_corners(pose: Tensor) -> Tensor:
+    """Corners `[B, 8, 4, 2]` of the rectangles that limbs are fitted to, in order around; NaN for a missing limb."""
+    first, second = _limb_axes(pose, beyond=0)
+    along = second - first
+    along = along / along.norm(dim=-1, keepdim=True)
+    across = torch.stack([-along[..., 1], along[..., 0]], dim=-1)
+    across = across * HALF_WIDTH * body_size(pose)[:, None, None]
     return torch.stack([first + across, first - across, second - across, second + across], dim=2)
 
 
@@ -212,19 +220,30 @@ def _masks(target: Tensor, size: Tensor, x: Tensor, y: Tensor) -> Tensor:
     middle = target[:, FACE].nanmean(dim=1)[..., None, None]
     side = HEAD_HALF_SIDE * size[:, None, None]
     head = ((x - middle[:, 0]).abs() <= side) & ((y - middle[:, 1]).abs() <= side)
-    corners = _rectangles(target, [BEYOND[name.split("_", 1)[1]][1] for name in LIMBS])
-    limbs = _in_polygon(corners, x, y)
+    first, second = _limb_axes(target, beyond=1)
+    limbs = _in_rectangle(first, second, HALF_WIDTH * size[:, None], x, y)
     return torch.cat([torso[:, None], head[:, None], limbs], dim=1)
 
 
-def _in_polygon(corners: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Which pixels lie in the convex polygons with corners `[..., N, 2]` (in order around): bool `[..., H, W]`."""
-    sides = []
-    for start, end in zip(corners.unbind(-2), corners.roll(-1, dims=-2).unbind(-2), strict=True):
-        (x0, y0), (dx, dy) = start[..., None, None].unbind(-3), (end - start)[..., None, None].unbind(-3)
-        sides.append(dx * (y - y0) - dy * (x - x0))
-    left = torch.stack([side >= 0 for side in sides]).all(dim=0)
-    right = torch.stack([side <= 0 for side in sides]).all(dim=0)
+def _in_rectangle(first: Tensor, second: Tensor, half_width: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Which pixels lie in the rectangles around the axes from `first` to `second` `[..., 2]`: bool `[..., H, W]`."""
+    length = (second - first).norm(dim=-1)[..., None, None]
+    (ax, ay), (cx, cy) = ((second - first)[..., None, None] / length[..., None, :, :]).unbind(-3), (
+        (first + second)[..., None, None] / 2
+    ).unbind(-3)
+    along = ax * x + (ay * y - (ax * cx + ay * cy))
+    across = ax * y - (ay * x + (ax * cy - ay * cx))
+    return (along.abs_() <= length / 2) & (across.abs_() <= half_width[..., None, None])
+
+
+def _in_triangle(corners: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Which pixels lie in the triangles with corners `[..., 3, 2]`, either way around: bool `[..., H, W]`."""
+    left = right = True
+    for i in range(3):
+        x0, y0 = corners[..., i, :, None, None].unbind(-3)
+        dx, dy = (corners[..., (i + 1) % 3, :] - corners[..., i, :])[..., None, None].unbind(-3)
+        side = dx * y - (dy * x + (dx * y0 - dy * x0))
+        left, right = (side >= 0) & left, (side <= 0) & right
     return left | right
 
 
@@ -235,7 +254,7 @@ def _in_torso(target: Tensor, margin: Tensor, x: Tensor, y: Tensor) -> Tensor:
     This holds for any order of the points: a twisted torso is no special case.
     """
     points = target[:, [JOINT["Rhip"], JOINT["Lhip"], JOINT["Lsho"], JOINT["Rsho"]]]
-    inside = _in_polygon(points[:, list(combinations(range(4), 3))], x, y).any(dim=1)
+    inside = _in_triangle(points[:, list(combinations(range(4), 3))], x, y).any(dim=1)
     for i, j in combinations(range(4), 2):
         (x0, y0), (dx, dy) = points[:, i, :, None, None].unbind(1), (points[:, j] - points[:, i])[..., None, None].unbind(1)
         along = ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy).clamp_min(1e-12)
@@ -303,93 +322,117 @@ def deformable_skip_reference(features: Tensor, warps: LimbWarps, aggregate: str
 
 
 class _Gather:
-    """A sparse matrix that makes each output row a weighted sum of a few input rows, with its transpose."""
+    """A sparse matrix `[n_rows, n_columns]`: each output row is a weighted sum of a few input rows."""
 
-    def __init__(self, rows: Tensor, columns: Tensor, weights: Tensor, n_rows: int, n_columns: int):
-        """Entries must be sorted by row."""
-        self.forward = self._bags(rows, columns, weights, n_rows)
-        order = columns.argsort(stable=True)
-        self.backward = self._bags(columns[order], rows[order], weights[order], n_columns)
+    def __init__(self, row: Tensor, column: Tensor, weight: Tensor, n_rows: int, n_columns: int):
+        """`weight[i]` is the matrix's entry at `row[i]`, `column[i]`; entries must be sorted by row."""
+        self.row, self.column, self.weight = row, column, weight
+        self.n_rows, self.n_columns = n_rows, n_columns
+        self.offset = torch.searchsorted(row, torch.arange(n_rows, device=row.device))
 
-    @staticmethod
-    def _bags(rows: Tensor, columns: Tensor, weights: Tensor, n_rows: int) -> tuple[Tensor, Tensor, Tensor]:
-        offsets = torch.bincount(rows, minlength=n_rows).cumsum(0).roll(1)
-        offsets[0] = 0
-        return columns, offsets, weights
+    @cached_property
+    def transposed(self) -> "_Gather":
+        order = self.column.argsort(stable=True)
+        transposed = _Gather(
+            self.column[order], self.row[order], self.weight[order], self.n_columns, self.n_rows
+        )
+        transposed.transposed = self
+        return transposed
 
     def __call__(self, rows: Tensor) -> Tensor:
-        return _GatherRows.apply(rows, self.forward, self.backward)
+        return _GatherRows.apply(rows, self)
 
 
 class _GatherRows(torch.autograd.Function):
-    """`embedding_bag` with the transposed gather as its gradient: no scattered writes, so fast and deterministic."""
+    """The product with a `_Gather`; its gradient is the product with the transpose.
+
+    Both directions only read scattered rows and never write them, which makes the gradient fast and deterministic.
+    """
 
     @staticmethod
-    def forward(ctx, rows: Tensor, bags: tuple, transposed: tuple) -> Tensor:
-        ctx.bags, ctx.transposed = bags, transposed
-        columns, offsets, weights = bags
-        return F.embedding_bag(columns, rows, offsets, mode="sum", per_sample_weights=weights.to(rows.dtype))
+    def forward(ctx, rows: Tensor, matrix: _Gather) -> Tensor:
+        ctx.matrix = matrix
+        weight = matrix.weight.to(rows.dtype)
+        return F.embedding_bag(matrix.column, rows, matrix.offset, mode="sum", per_sample_weights=weight)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return _GatherRows.apply(gradient.contiguous(), ctx.transposed, ctx.bags), None, None
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return _GatherRows.apply(gradient.contiguous(), ctx.matrix.transposed), None
 
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """How to compute a deformable skip at one size: gather rows, then take the maximum of the stacked layers."""
+    """How to compute a deformable skip at one size: gather candidates for pixels, then merge them layer by layer."""
 
     gather: _Gather
     layers: list[Tensor]
-    """Layer 0 is every pixel; each further layer lists the pixels (flat, over the batch) it adds a candidate for."""
+    """The pixels (counted over the batch) that each layer of candidates is for; layer 0 has every pixel, in order."""
 
 
 def _plan(warps: LimbWarps, aggregate: str) -> _Plan:
-    """Prepare `deformable_skip` for warps at their own size; kept with the warps, as both passes and all calls use it."""
+    """Prepare `deformable_skip` at the warps' own size; kept with the warps, for all calls and the backward pass."""
     key = ("plan", aggregate)
-    if key in warps._cache:
-        return warps._cache[key]
-    height, width = warps.size
-    covering = warps.covering
-    if aggregate == "priority":
-        order = torch.tensor([REGIONS.index(name) for name in PRIORITY], device=covering.device)
-        front = order[covering[:, order].float().argmax(dim=1)]
-        covering = F.one_hot(front, len(REGIONS)).movedim(-1, 1).bool()
-    n_pixels = len(covering) * height * width
-    flat = covering.movedim(1, -1).reshape(n_pixels, len(REGIONS))
-    pixel, region = flat.nonzero(as_tuple=True)
-    batch, place = pixel // (height * width), pixel % (height * width)
-    x, y = place % width, place // width
-    maps = warps.maps[batch, region]
-    point = maps[:, :, 0] * x[:, None] + maps[:, :, 1] * y[:, None] + maps[:, :, 2]
-
-    share = torch.ones_like(point[:, 0])
-    row, layers = torch.arange(len(pixel), device=pixel.device), []
-    if aggregate == "average":
-        weight = warps.masks.movedim(1, -1).reshape(n_pixels, len(REGIONS)).to(point) * flat
-        share = (weight / weight.sum(dim=1, keepdim=True))[pixel, region]
-        row = pixel
-    elif aggregate == "max":
-        layer = flat.cumsum(dim=1)[pixel, region] - 1
-        row = layer.argsort(stable=True)
-        layers = list(pixel[row].split(torch.bincount(layer).tolist()))
-        pixel, batch, share, point = pixel[row], batch[row], share[row], point[row]
-        row = torch.arange(len(pixel), device=pixel.device)
-
-    corner = point.floor()
-    part = point - corner
-    corners = corner[:, None] + point.new_tensor([[0, 0], [1, 0], [0, 1], [1, 1]])
-    weights = torch.stack([1 - part, part], dim=-1)
-    weights = (weights[:, 1, :, None] * weights[:, 0, None, :]).flatten(1) * share[:, None]
-    limits = point.new_tensor([width, height])
-    used = ((corners >= 0) & (corners < limits)).all(-1) & (weights != 0)
-    entry, neighbour = used.nonzero(as_tuple=True)
-    place = corners[entry, neighbour].long()
-    column = batch[entry] * (height * width) + place[:, 1] * width + place[:, 0]
-    n_rows = n_pixels if aggregate == "average" else len(row)
-    gather = _Gather(row[entry], column, weights[entry, neighbour], n_rows, n_pixels)
-    warps._cache[key] = _Plan(gather, layers)
+    if key not in warps._cache:
+        layers = _layers(warps, PRIORITY if aggregate == "priority" else REGIONS)
+        if aggregate == "priority":
+            layers = layers[:1]
+        pixel, region = (torch.cat(column) for column in zip(*layers, strict=True))
+        share = None
+        if aggregate == "average":
+            weights = warps.masks * warps.covering
+            weights = (weights / weights.sum(dim=1, keepdim=True)).flatten(2)
+            batch, place = _batch_and_place(pixel, warps)
+            share = weights[batch, region, place]
+        warps._cache[key] = _Plan(_sampling(warps, pixel, region, share), [pixel for pixel, _ in layers])
     return warps._cache[key]
+
+
+def _layers(warps: LimbWarps, order: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
+    """For k = 0, 1, ...: which pixels a (k+1)-th region covers, and which region, taken in this order."""
+    remaining = warps.covering.flatten(2).clone()
+    layers = []
+    while True:
+        region = remaining.new_full((len(remaining), remaining.shape[2]), len(REGIONS), dtype=torch.int64)
+        for name in reversed(order):
+            region.masked_fill_(remaining[:, REGIONS.index(name)], REGIONS.index(name))
+        pixel = (region.flatten() < len(REGIONS)).nonzero().squeeze(1)
+        if len(pixel) == 0:
+            return layers
+        layers.append((pixel, region.flatten()[pixel]))
+        batch, place = _batch_and_place(pixel, warps)
+        remaining[batch, layers[-1][1], place] = False
+
+
+def _batch_and_place(pixel: Tensor, warps: LimbWarps) -> tuple[Tensor, Tensor]:
+    """Split pixels counted over the batch into the picture's number and the pixel within it."""
+    area = warps.size[0] * warps.size[1]
+    return pixel // area, pixel % area
+
+
+def _sampling(warps: LimbWarps, pixel: Tensor, region: Tensor, share: Tensor | None) -> _Gather:
+    """Bilinear sampling of the source, once for each (pixel, region), as a sparse matrix over the source's pixels."""
+    height, width = warps.size
+    batch, place = _batch_and_place(pixel, warps)
+    x, y = place % width, place // width
+    xx, xy, x1, yx, yy, y1 = warps.maps.flatten(0, 1).flatten(1).T.contiguous()[:, batch * len(REGIONS) + region]
+    source_x, source_y = xx * x + xy * y + x1, yx * x + yy * y + y1
+    left, top = source_x.floor(), source_y.floor()
+    right_share, bottom_share = (source_x - left).float(), (source_y - top).float()
+    left, top = left.clamp(-2, width).int(), top.clamp(-2, height).int()
+    first_place = top * width + left
+    weights = []
+    for row, row_share in ((top, 1 - bottom_share), (top + 1, bottom_share)):
+        row_share = row_share * ((row >= 0) & (row < height))
+        for column, column_share in ((left, 1 - right_share), (left + 1, right_share)):
+            weights.append(row_share * column_share * ((column >= 0) & (column < width)))
+    weights = torch.stack(weights, dim=1).flatten()
+    entry = weights.nonzero().squeeze(1)
+    candidate, weights = entry // 4, weights[entry]
+    if share is not None:
+        weights = weights * share[candidate]
+    corner_place = torch.tensor([0, 1, width, width + 1], device=entry.device)
+    places = (first_place + batch * (height * width))[candidate] + corner_place[entry % 4]
+    return _Gather(candidate, places, weights, len(pixel), len(warps.maps) * height * width)
 
 
 def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") -> Tensor:
@@ -411,12 +454,11 @@ def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") 
     rows = features.to(torch.promote_types(features.dtype, torch.float32))
     rows = rows.permute(0, 2, 3, 1).reshape(-1, channels)
     sampled = plan.gather(rows)
-    if plan.layers:
-        merged, *more = sampled.split([len(layer) for layer in plan.layers])
-        for pixel, candidate in zip(plan.layers[1:], more, strict=True):
-            merged = merged.index_copy(0, pixel, torch.maximum(merged[pixel], candidate))
-        sampled = merged
-    return sampled.view(batch, height, width, channels).permute(0, 3, 1, 2).to(features.dtype)
+    merge = torch.add if aggregate == "average" else torch.maximum
+    merged, *more = sampled.split([len(layer) for layer in plan.layers])
+    for pixel, candidate in zip(plan.layers[1:], more, strict=True):
+        merged = merged.index_copy(0, pixel, merge(merged[pixel], candidate))
+    return merged.view(batch, height, width, channels).permute(0, 3, 1, 2).to(features.dtype)
 
 
 def warp_image(images: Tensor, warps: LimbWarps, aggregate: str = "priority") -> Tensor:
