@@ -198,7 +198,7 @@ def _read_table(
     """(row in the file, fields) of each row below the header; none when the header is another one."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file, delimiter=separator))
+            lines = list(csv.reader(file, delimiter=separator, skipinitialspace=True))
     except FileNotFoundError:
         report(Problem(path, "file not found", "put it there, or check the data set's folder"))
         return
@@ -209,14 +209,12 @@ def _read_table(
     found = [field.strip() for field in lines[0]] if lines else []
     if found != columns:
         swapped = sorted(found) == sorted(columns)
-        remedy = (
-            f"{'the columns are swapped, ' if swapped else ''}write the columns as the header says, {header}"
-        )
+        remedy = f"{'the columns are swapped: ' if swapped else ''}write header and columns as {header}"
         report(Problem(path, f"the header is '{separator.join(found)[:80]}', expected '{header}'", remedy, 1))
         return
     for row, fields in enumerate(lines[1:], start=2):
         if len(fields) == len(columns):
-            yield row, [field.strip() for field in fields]
+            yield row, fields
         elif fields:
             report(Problem(path, f"{len(fields)} fields, expected {len(columns)}", f"write {header}", row))
 
@@ -224,6 +222,7 @@ def _read_table(
 def _read_annotations(path: Path, report: Report) -> Rows:
     rows: Rows = {}
     for row, (name, ys, xs) in _read_table(path, ANNOTATION_COLUMNS, ":", report):
+        name = name.strip()
         if name in rows:
             report(Problem(path, f"{name} has row {rows[name][0]} already", "delete one of the two", row))
             continue
@@ -298,7 +297,9 @@ def _check_inside(path: Path, rows: Rows, size: tuple[int, int], report: Report)
     for i in outside.any(-1).nonzero().flatten().tolist():
         joint = int(outside[i].nonzero()[0])
         x, y = poses[i, joint].tolist()
-        message = f"{names[i]}: {JOINTS[joint]} at x = {x:g}, y = {y:g} is outside the {size[0]}x{size[1]} picture"
+        message = (
+            f"{names[i]}: {JOINTS[joint]} (x = {x:g}, y = {y:g}) is outside the {size[0]}x{size[1]} picture"
+        )
         remedy = "correct the row, or write -1 in both lists for a joint that is not on the picture"
         if swap_fits[i]:
             message += ", and x and y swapped would fit"
@@ -342,11 +343,9 @@ def _read_pairs(path: Path, annotations: Path, names: list[str], poses: Tensor, 
             pairs.append(pair)
     for message, at in faults.items():
         more = f" (so in {len(at)} rows)" if len(at) > 1 else ""
-        remedy = (
-            "correct the annotation or delete the row (without this file, pairs are made from annotations)"
-        )
+        remedy = "correct the annotation, or delete the row (or this file: pairs are then made anew)"
         report(Problem(path, message + more, remedy, at[0]))
-    return torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
+    return torch.from_numpy(np.array(pairs, dtype=np.int64).reshape(-1, 2))
 
 
 class _Pictures:
@@ -384,7 +383,7 @@ def _open(path: Path, mode: str, expected: tuple[int, int], size: tuple[int, int
         raise DatasetError(_unreadable(path, error)) from None
     if (image.height, image.width) != expected:
         message = (
-            f"it is {image.height}x{image.width} (height x width), the others are {expected[0]}x{expected[1]}"
+            f"it is {image.height}x{image.width}, the others {expected[0]}x{expected[1]} (height x width)"
         )
         raise DatasetError(Problem(path, message, "resize it and its annotation row alike, or delete both"))
     return image if expected == size else image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
@@ -412,14 +411,14 @@ def read_mask(path: Path, expected: tuple[int, int], size: tuple[int, int]) -> T
 class PersonPairs(Dataset):
     """Ordered pairs of two pictures of one person.
 
-    `pairs`: "same-camera" keeps the pairs whose two pictures one camera took (the person turns in front of one
-    wall), "all" keeps every pair. `size` (height, width) resizes pictures, masks and poses alike, outer corner
-    to outer corner; None leaves them as they are. `masks=False` ignores the masks. Pictures are read when first
-    asked for and, with `keep_in_memory`, kept as bytes up to MEMORY_LIMIT.
+    `pairs`: "same-camera" keeps the pairs whose two pictures one camera took (the person turns in front of
+    one wall), "all" keeps every pair. `size` (height, width) resizes pictures, masks and poses alike, outer
+    corner to outer corner; None leaves them as they are. `masks=False` ignores the masks. Pictures are read
+    when first asked for and, with `keep_in_memory`, kept as bytes up to MEMORY_LIMIT.
 
     An item holds `source_image`, `target_image` [3, H, W] in [-1, 1]; `source_pose`, `target_pose` [18, 2] as
     (x, y) in pixels, NaN where missing; where the data set has masks, `source_mask`, `target_mask` [1, H, W],
-    1 on the person; `source_name`, `target_name`; `same_camera`, a bool. The DataLoader's own collate batches it.
+    1 on the person; `source_name`, `target_name`; `same_camera`, a bool. DataLoader's own collate batches it.
 
     Raises DatasetError for every fault in the data, at once for tables, when first read for pictures.
     """
@@ -438,6 +437,7 @@ class PersonPairs(Dataset):
             raise ValueError(f"pairs is {pairs!r}: expected 'same-camera' or 'all'")
         self.data = open_split(root, split, prefix, masks)
         self.names = self.data.names
+        self.has_masks = self.data.has_masks
         self.size = size or self.data.size
         self.poses = rescale_pose(self.data.poses, self.data.size, self.size)
         self.pairs = self.data.pairs
@@ -447,7 +447,7 @@ class PersonPairs(Dataset):
             if None in self._cameras:
                 name = self.names[self._cameras.index(None)]
                 stop(Problem(self.data.image_path(0).parent, f"{name} names no camera", "choose pairs='all'"))
-            cameras = torch.tensor(self._cameras)[self.pairs]
+            cameras = torch.tensor(self._cameras)[self.pairs]  # [P, 2]
             self.pairs = self.pairs[cameras[:, 0] == cameras[:, 1]]
             if not len(self.pairs):
                 message = f"no pair of split {split} was taken by one camera"
@@ -477,9 +477,7 @@ class PersonPairs(Dataset):
         """The pairs of some identities only; decoded pictures are shared with this data set."""
         unknown = set(identities) - set(self.identities())
         if unknown:
-            raise ValueError(
-                f"identity {min(unknown)} has no pair; {', '.join(self.identities()[:5])} ... have"
-            )
+            raise ValueError(f"no pair of identity {min(unknown)}; the first is {self.identities()[0]}")
         wanted = torch.tensor([identity(name) in set(identities) for name in self.names])
         subset = copy.copy(self)
         subset.pairs = self.pairs[wanted[self.pairs[:, 0]]]
@@ -500,7 +498,7 @@ def split_identities(dataset: PersonPairs, fraction: float, seed: int) -> tuple[
 
 
 def check_dataset(root: str | Path, prefix: str | None = None) -> list[Problem]:
-    """Every fault of a data set: both splits, tables, pictures and masks. Empty when the data set is whole."""
+    """Every fault of a data set: both splits, tables, pictures and masks; empty when it is whole."""
     return _check(root, prefix)[0]
 
 
@@ -520,16 +518,14 @@ def _check(root: str | Path, prefix: str | None) -> tuple[list[Problem], list[Sp
                 problems.append(error.problem)
             continue
         splits.append(split)
-        for i in tqdm(range(len(split.names)), desc=f"{name} pictures", disable=None, leave=False):
-            for read, path, wanted in (
-                (read_image, split.image_path(i), True),
-                (read_mask, split.mask_path(i), split.has_masks),
-            ):
-                try:
-                    if wanted:
-                        read(path, split.size, split.size)
-                except DatasetError as error:
-                    problems.append(error.problem)
+        files = [(read_image, split.image_path(i)) for i in range(len(split.names))]
+        if split.has_masks:
+            files += [(read_mask, split.mask_path(i)) for i in range(len(split.names))]
+        for read, path in tqdm(files, desc=f"reading {name}", disable=None, leave=False):
+            try:
+                read(path, split.size, split.size)
+            except DatasetError as error:
+                problems.append(error.problem)
     people = [{identity(name) for name in split.names if not is_junk(name)} for split in splits]
     shared = sorted(set.intersection(*people)) if len(people) == len(SPLITS) else []
     if shared:
@@ -547,9 +543,10 @@ def check(root: str | Path, prefix: str | None = None) -> int:
         cameras = [camera(name) for name in split.names]
         same = sum(cameras[a] is not None and cameras[a] == cameras[b] for a, b in split.pairs.tolist())
         people = len({identity(name) for name in split.names if not is_junk(name)})
+        height, width = split.size
         print(
             f"{split.layout.prefix} {split.split}: {len(split.names)} pictures of {people} identities, "
-            f"{split.size[0]}x{split.size[1]} (height x width), {len(split.pairs)} pairs ({same} of one camera), "
+            f"{height}x{width} (height x width), {len(split.pairs)} pairs ({same} of one camera), "
             f"{'with' if split.has_masks else 'without'} masks"
         )
     print(f"{len(problems)} problems" if problems else "no problem found")
