@@ -1,0 +1,264 @@
+"""Pictures to look at: skeletons, heat maps, galleries, training curves.
+
+Skeletons, overlays and galleries are drawn with Pillow, fast enough to follow a slider; only the curves need
+matplotlib, whose backend is left alone. All colours come from the palette of Okabe and Ito (2008), made to be
+told apart with any kind of colour vision. In a skeleton the person's own right side is warm (vermilion arm,
+orange leg), the left side cool (blue arm, sky-blue leg), and nose and neck are green.
+"""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch.nn.functional as F
+from cycler import cycler
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from sdgan_lib.pose import JOINTS, SKELETON, rescale_pose
+
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+ORANGE, SKY_BLUE, GREEN = (230, 159, 0), (86, 180, 233), (0, 158, 115)
+BLUE, VERMILION, PURPLE = (0, 114, 178), (213, 94, 0), (204, 121, 167)
+PAPER = (246, 246, 244)  # the plain ground of pose pictures
+
+_SIDES = {"R": (VERMILION, ORANGE), "L": (BLUE, SKY_BLUE)}  # (arm and face, leg)
+JOINT_COLOURS = tuple(
+    _SIDES[name[0]][name[1:] in ("hip", "kne", "ank")] if name[0] in _SIDES else GREEN for name in JOINTS
+)
+"""Colour of each joint; a bone has the colour of its second, outer joint."""
+
+HOUSE_STYLE = {
+    "figure.dpi": 100,
+    "savefig.dpi": 100,
+    "font.size": 10,
+    "axes.prop_cycle": cycler(
+        color=[tuple(c / 255 for c in rgb) for rgb in (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY_BLUE)]
+    ),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "image.interpolation": "nearest",
+}
+"""matplotlib settings of all figures of the course."""
+
+Picture = Tensor | np.ndarray
+
+
+def use_house_style() -> None:
+    """Set the course's matplotlib style (:data:`HOUSE_STYLE`) for all figures to come."""
+    plt.rcParams.update(HOUSE_STYLE)
+
+
+def to_uint8(images: Tensor) -> np.ndarray:
+    """Images float [..., 3, H, W] in [-1, 1] to bytes [..., H, W, 3]; outside the range is clipped.
+
+    Raises ValueError for another shape, and for values that are not finite.
+    """
+    if images.ndim < 3 or images.shape[-3] != 3 or not images.is_floating_point():
+        raise ValueError(
+            f"expected float images [...,3,H,W] in [-1, 1], got {images.dtype} {list(images.shape)}"
+        )
+    if not images.isfinite().all():
+        raise ValueError("cannot show images with NaN or infinite values")
+    scaled = ((images.detach().float() + 1) * 127.5).round().clamp(0, 255)
+    return scaled.byte().movedim(-3, -1).cpu().numpy()
+
+
+def encode_png(array: np.ndarray) -> bytes:
+    """A picture, uint8 [H,W,3] or [H,W], as the bytes of a PNG file: quick to make, for image widgets."""
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def draw_skeleton(image: Picture, pose: Tensor, outline: tuple[int, int, int] | None = BLACK) -> np.ndarray:
+    """The picture with the pose's joints and bones drawn over it, antialiased: uint8 [H,W,3].
+
+    ``image``: float [3,H,W] in [-1, 1] or uint8 [H,W,3]. ``pose``: [18,2], (x, y) in its pixels; a missing
+    joint (NaN) is not drawn, nor are its bones. ``outline`` sets the skeleton off from a busy picture.
+    """
+    base = _as_picture(image)
+    if pose.shape != (len(JOINTS), 2):
+        raise ValueError(f"expected one pose of shape [18,2], got {list(pose.shape)}")
+    height, width = base.shape[:2]
+    fine = 4  # drawn at four times the size, then averaged; untouched pixels come back as they were
+    canvas = Image.fromarray(base).resize((width * fine, height * fine), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(canvas)
+    points = rescale_pose(
+        pose.detach().cpu().double(), (height, width), (height * fine, width * fine)
+    ).tolist()
+    present = pose.isfinite().all(-1).tolist()
+    bone = fine * max(1.2, min(height, width) / 40)  # width in fine pixels
+    radius = 0.9 * bone
+    rim = 0.35 * bone
+
+    def disc(joint: int, r: float, colour: tuple[int, int, int]) -> None:
+        x, y = points[joint]
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
+
+    bones = [(start, end) for start, end in SKELETON if present[start] and present[end]]
+    if outline is not None:
+        for start, end in bones:
+            draw.line((*points[start], *points[end]), fill=outline, width=round(bone + 2 * rim))
+        for joint in range(len(JOINTS)):
+            if present[joint]:
+                disc(joint, radius + rim, outline)
+    for start, end in bones:
+        draw.line((*points[start], *points[end]), fill=JOINT_COLOURS[end], width=round(bone))
+    for joint in range(len(JOINTS)):
+        if present[joint]:
+            disc(joint, radius, JOINT_COLOURS[joint])
+    return np.asarray(canvas.reduce(fine))
+
+
+def pose_picture(pose: Tensor, height: int, width: int) -> np.ndarray:
+    """The skeleton of one pose [18,2] on a plain ground: uint8 [height,width,3]."""
+    return draw_skeleton(np.full((height, width, 3), PAPER, dtype=np.uint8), pose, outline=None)
+
+
+def heatmap_overlay(image: Picture, heatmaps: Tensor) -> np.ndarray:
+    """The picture in grey under the heat maps [18,h,w] (0 to 1), each in its joint's colour: uint8 [H,W,3].
+
+    Maps of another size are resized to the picture's. Where maps overlap, the strongest shows.
+    """
+    base = _as_picture(image)
+    if heatmaps.ndim != 3 or len(heatmaps) != len(JOINTS):
+        raise ValueError(f"expected heat maps of one image, [18,h,w], got {list(heatmaps.shape)}")
+    maps = heatmaps.detach().float().cpu()[None]
+    maps = F.interpolate(maps, base.shape[:2], mode="bilinear", align_corners=False)
+    strength, joint = maps[0].clamp(0, 1).max(0)
+    colours = np.array(JOINT_COLOURS, dtype=np.float32)[joint.numpy()]
+    grey = base.mean(2, keepdims=True, dtype=np.float32)
+    alpha = 0.85 * strength.numpy()[..., None]
+    return (grey * (1 - alpha) + colours * alpha).round().astype(np.uint8)
+
+
+def gallery(
+    columns: Mapping[str, Tensor],
+    path: str | Path | None = None,
+    scale: int = 3,
+    row_labels: Sequence[str] | None = None,
+) -> Image.Image:
+    """A table of pictures, one row per example, one column per heading; saved as PNG to ``path`` if given.
+
+    ``columns``: heading -> images float [N,3,h,w] in [-1, 1], or poses [N,18,2] in pixels of the largest
+    images, shown as skeletons on a plain ground. Every picture is shown at ``scale`` times the size of the
+    largest, enlarged by repeating pixels, so that a smaller one shows how coarse it is. ``row_labels``: N
+    short texts, at the left.
+
+    Raises ValueError if the columns differ in the number of examples or in the shape of their pictures.
+    """
+    images = {heading: values for heading, values in columns.items() if values.ndim == 4}
+    if not images:
+        raise ValueError("a gallery needs at least one column of images [N,3,h,w]")
+    height, width = max(tuple(values.shape[-2:]) for values in images.values())
+    rows = len(next(iter(images.values())))
+    for heading, values in columns.items():
+        if len(values) != rows:
+            raise ValueError(f"column '{heading}' has {len(values)} examples, the others {rows}")
+        if heading in images and values.shape[-2] * width != values.shape[-1] * height:
+            raise ValueError(
+                f"column '{heading}' has pictures of height {values.shape[-2]}, width {values.shape[-1]}: "
+                f"not of the shape of {height} x {width}"
+            )
+        if heading not in images and values.shape[1:] != (len(JOINTS), 2):
+            raise ValueError(f"column '{heading}' is neither images nor poses [N,18,2]: {list(values.shape)}")
+    if row_labels is not None and len(row_labels) != rows:
+        raise ValueError(f"{len(row_labels)} row labels for {rows} examples")
+
+    cell_width, cell_height, gap = width * scale, height * scale, 2 * scale
+    font = ImageFont.load_default(max(12, min(20, cell_width // 9)))
+    headings = [_wrap(heading, font, cell_width) for heading in columns]
+    line = sum(font.getmetrics())
+    top = line * max(len(lines) for lines in headings) + 2 * gap
+    left = gap + (0 if row_labels is None else gap + round(max(map(font.getlength, row_labels))))
+    sheet = Image.new(
+        "RGB", (left + len(columns) * (cell_width + gap), top + rows * (cell_height + gap)), WHITE
+    )
+    draw = ImageDraw.Draw(sheet)
+    for column, (lines, values) in enumerate(zip(headings, columns.values(), strict=True)):
+        x = left + column * (cell_width + gap)
+        for number, text in enumerate(lines):
+            y = top - gap - line * (len(lines) - number)
+            draw.text((x + cell_width / 2, y), text, fill=BLACK, font=font, anchor="ma")
+        for row, value in enumerate(values):
+            if value.ndim == 2:
+                enlarged = rescale_pose(value, (height, width), (cell_height, cell_width))
+                cell = Image.fromarray(pose_picture(enlarged, cell_height, cell_width))
+            else:
+                cell = Image.fromarray(to_uint8(value))
+                cell = cell.resize((cell_width, cell_height), Image.Resampling.NEAREST)
+            sheet.paste(cell, (x, top + row * (cell_height + gap)))
+    for row, label in enumerate(row_labels or ()):
+        y = top + row * (cell_height + gap) + cell_height / 2
+        draw.text((gap, y), label, fill=BLACK, font=font, anchor="lm")
+    if path is not None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        sheet.save(path, format="PNG", optimize=True)
+    return sheet
+
+
+def training_curves(
+    log: pd.DataFrame | Iterable[Mapping[str, Any]], keys: Sequence[str] | None = None, x: str = "step"
+) -> Figure:
+    """One small panel per logged quantity over ``x``: each value pale, their running mean dark.
+
+    ``log``: a table, or one mapping per logged step; a quantity may be missing in some rows. ``keys``: the
+    quantities to show, by default all columns with numbers but ``x``. Raises ValueError if that is nothing.
+
+    The figure belongs to pyplot: ``plt.show()`` shows it; close it after saving.
+    """
+    table = log if isinstance(log, pd.DataFrame) else pd.DataFrame(list(log))
+    if x not in table:
+        raise ValueError(f"the log has no '{x}'; it has: {', '.join(map(str, table.columns)) or 'nothing'}")
+    if keys is None:
+        keys = [key for key in table.select_dtypes("number").columns if key != x and table[key].notna().any()]
+    unknown = [key for key in keys if key not in table]
+    if unknown or not keys:
+        raise ValueError(f"nothing to show: the log has no {', '.join(unknown) or 'numbers'}")
+    across = min(3, len(keys))
+    down = -(-len(keys) // across)
+    with plt.rc_context(HOUSE_STYLE):
+        size = (3.4 * across, 2.3 * down)
+        figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+        for axis, key in zip(axes.flat, keys, strict=False):
+            values = table[[x, key]].dropna()
+            smooth = values[key].rolling(max(1, len(values) // 20), min_periods=1, center=True).mean()
+            axis.plot(values[x], values[key], color="C0", alpha=0.25, linewidth=0.8)
+            axis.plot(values[x], smooth, color="C0", linewidth=1.6)
+            axis.set_title(key, fontsize="medium")
+        for axis in axes.flat[len(keys) :]:
+            axis.set_visible(False)
+        for axis in axes[-1]:
+            axis.set_xlabel(x)
+    return figure
+
+
+def _as_picture(image: Picture) -> np.ndarray:
+    picture = to_uint8(image) if isinstance(image, Tensor) else image
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(
+            f"expected one picture, float [3,H,W] or uint8 [H,W,3], got {picture.dtype} {list(picture.shape)}"
+        )
+    return picture
+
+
+def _wrap(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """The text in lines of at most ``width`` pixels, broken at spaces; a longer word stays whole."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
