@@ -213,7 +213,7 @@ def training_curves(
     """One small panel per logged quantity over ``x``: each value pale, their running mean dark.
 
     ``log``: a table, or one mapping per logged step; a quantity may be missing in some rows. ``keys``: the
-    quantities to show, by default all columns with numbers but ``x``. Raises ValueError if that is nothing.
+    quantities to show, by default all numbers but step and seconds. Raises ValueError if that is nothing.
 
     The figure belongs to pyplot: ``plt.show()`` shows it; close it after saving.
     """
@@ -221,7 +221,8 @@ def training_curves(
     if x not in table:
         raise ValueError(f"the log has no '{x}'; it has: {', '.join(map(str, table.columns)) or 'nothing'}")
     if keys is None:
-        keys = [key for key in table.select_dtypes("number").columns if key != x and table[key].notna().any()]
+        numbers = table.select_dtypes("number").dropna(axis="columns", how="all")
+        keys = [key for key in numbers.columns if key not in (x, "step", "seconds")]
     unknown = [key for key in keys if key not in table]
     if unknown or not keys:
         raise ValueError(f"nothing to show: the log has no {', '.join(unknown) or 'numbers'}")
