@@ -1,0 +1,80 @@
+"""Makes the compact panoramas of this folder from the npm package `@pmndrs/assets` (needs `pip install OpenEXR`).
+
+    python data/render/panoramas/make_panoramas.py FOLDER/package/hdri
+
+Each panorama becomes a PNG of 512x256 with logarithmic 8-bit values (`DECODE` in backgrounds.py), white-balanced so
+that the light that falls on a person is nearly neutral, and an entry in `panoramas.json`: the light as 9 spherical
+harmonics of the irradiance per colour, the direction of the sun or brightest lamp, and its strength.
+"""
+
+import base64
+import json
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import OpenEXR
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+NAMES = ("apartment", "bridge", "city", "dawn", "esplanade", "forest", "hall", "lab", "lobby", "park", "sunrise",
+         "sunset", "venice", "warehouse", "workshop")
+NEUTRAL = 0.8  # how much of the light's colour is balanced away
+
+
+def read(path: Path) -> np.ndarray:
+    data = base64.b64decode(re.search(r"base64,([A-Za-z0-9+/=]+)", path.read_text()).group(1))
+    with tempfile.NamedTemporaryFile(suffix=".exr") as file:
+        file.write(data)
+        file.flush()
+        channels = OpenEXR.File(file.name).channels()
+    rgb = channels["RGB"].pixels if "RGB" in channels else np.stack([channels[c].pixels for c in "RGB"], -1)
+    rgb = rgb.astype(np.float64)
+    broken = ~np.isfinite(rgb).all(-1)  # sun discs overflow half floats
+    if broken.any():
+        rgb[broken] = np.nanmax(np.where(np.isfinite(rgb), rgb, 0))
+    return np.maximum(rgb, 0)
+
+
+def convert(path: Path) -> tuple[np.ndarray, dict]:
+    a = read(path)
+    h, w = a.shape[:2]
+    theta, phi = (np.arange(h) + 0.5) / h * np.pi, ((np.arange(w) + 0.5) / w - 0.5) * 2 * np.pi
+    x, y = np.sin(theta)[:, None] * np.sin(phi), np.sin(theta)[:, None] * np.cos(phi)
+    z = np.cos(theta)[:, None] * np.ones(w)
+    solid = (np.sin(theta) * np.pi / h * 2 * np.pi / w)[:, None, None]
+    a /= np.median(a.mean(-1)) / 0.25
+    band = np.abs(z) < 0.75  # what a camera sees: balance this, and the light, towards grey
+    seen = np.median(a[band], 0)
+    light = (np.minimum(a, 4) * solid).sum((0, 1))
+    tint = (seen / seen.mean()) ** 0.6 * (light / light.mean()) ** 0.4
+    a /= tint**NEUTRAL
+    bright = gaussian_filter(a.mean(-1) * (z > 0.12), h / 64)
+    i = np.unravel_index(bright.argmax(), bright.shape)
+    sun = np.array([x[i], y[i], z[i]])
+    near = (x * sun[0] + y * sun[1] + z * sun[2]) > np.cos(0.14)
+    strength = min((np.maximum(a - 2.5, 0) * solid * near[..., None]).sum((0, 1)).mean() / np.pi, 2.2)
+    basis = [0.2821 + 0 * x, 0.4886 * y, 0.4886 * z, 0.4886 * x, 1.0925 * x * y, 1.0925 * y * z,
+             0.3154 * (3 * z * z - 1), 1.0925 * x * z, 0.5463 * (x * x - y * y)]
+    cosine = [np.pi] + [2.0944] * 3 + [0.7854] * 5
+    sky = np.minimum(a, 4)
+    harmonics = [(sky * b[..., None] * solid).sum((0, 1)) * c / np.pi for b, c in zip(basis, cosine, strict=True)]
+    code = np.round(255 * np.log2(1 + 8 * np.minimum(a, 6)) / np.log2(49)).astype(np.uint8)
+    return code, {"sun": sun.round(4).tolist(), "sun_strength": round(float(strength), 4),
+                  "harmonics": np.round(harmonics, 4).tolist()}
+
+
+def main() -> None:
+    here, table = Path(__file__).parent, {}
+    for name in NAMES:
+        code, table[name] = convert(Path(sys.argv[1]) / f"{name}.exr.js")
+        Image.fromarray(code).save(here / f"{name}.png", optimize=True)
+    text = json.dumps(table, indent=1)
+    text = re.sub(r"\[\s+(-?[\d.]+),\s+(-?[\d.]+),\s+(-?[\d.]+)\s+\]", r"[\1, \2, \3]", text)
+    (here / "panoramas.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
