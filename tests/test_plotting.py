@@ -110,16 +110,21 @@ def test_each_joint_has_its_colour_at_its_pixel(outline, scale):
         assert has_colour(pixel, JOINT_COLOURS[joint]), JOINTS[joint]
 
 
-def test_a_bone_has_the_colour_of_its_outer_joint_and_lies_between_its_joints():
-    shown = draw_skeleton(GREY, pose_of(neck=(30, 20), Rsho=(30, 60)), None)
-    assert has_colour(shown[40, 30], VERMILION) and has_colour(shown[20, 30], GREEN)
-    changed = (shown != GREY).any(-1)
-    ys, xs = changed.nonzero()
-    assert 17 <= ys.min() <= 19 and 61 <= ys.max() <= 63  # x and y are not exchanged
-    assert 27 <= xs.min() and xs.max() <= 33
-    assert abs(xs.mean() - 30) < 0.15 and abs(ys.mean() - 40) < 0.15  # no half-pixel shift
-    bone = changed[30:50]
-    assert 1 <= bone.sum(1).mean() <= 4  # thin
+def test_a_bone_has_the_colour_of_its_outer_joint():
+    shown = draw_skeleton(GREY, pose_of(neck=(30, 20), Rhip=(30, 60), Rkne=(50, 60)), None)
+    assert has_colour(shown[20, 30], GREEN) and has_colour(shown[40, 30], ORANGE)
+    assert has_colour(shown[60, 40], ORANGE)
+
+
+def test_a_bone_lies_between_its_joints():
+    shown = draw_skeleton(GREY, pose_of(Rsho=(30, 20), Relb=(30, 60)), None)
+    change = np.abs(shown.astype(float) - GREY).sum(2)
+    ys, xs = change.nonzero()
+    assert 17 <= ys.min() <= 19 and 61 <= ys.max() <= 63 and 27 <= xs.min() and xs.max() <= 33
+    y, x = np.mgrid[:128, :64]
+    assert abs(np.average(x, weights=change) - 30) < 0.2  # a half-pixel shift would show
+    assert abs(np.average(y, weights=change) - 40) < 0.2
+    assert 1 <= (change[30:50] > 0).sum(1).mean() <= 4  # thin
 
 
 def test_left_and_right_have_different_colours_in_every_pair():
@@ -128,15 +133,11 @@ def test_left_and_right_have_different_colours_in_every_pair():
         assert JOINT_COLOURS[joint] in (side or (GREEN,))
         if side:
             assert JOINT_COLOURS[LEFT_RIGHT[joint]] != JOINT_COLOURS[joint]
-    # brightness alone tells some of them apart too; hue must not be red against green of one brightness
     assert len({JOINT_COLOURS[JOINT[name]] for name in ("Rwri", "Lwri", "Rank", "Lank", "nose")}) == 5
 
 
 def test_missing_joints_draw_nothing():
     assert np.array_equal(draw_skeleton(GREY, MISSING), GREY)
-    assert np.array_equal(
-        draw_skeleton(GREY, pose_of(Relb=(10, 10))), draw_skeleton(GREY, pose_of(Lelb=(10, 10)))
-    ) is (JOINT_COLOURS[JOINT["Relb"]] == JOINT_COLOURS[JOINT["Lelb"]])
     ends = draw_skeleton(GREY, pose_of(Rsho=(10, 10), Rwri=(50, 110)))  # the elbow between them is missing
     assert np.array_equal(ends[30:90], GREY[30:90])
     half = pose_of(Rsho=(10, 10))
@@ -180,7 +181,7 @@ def test_a_tensor_and_its_bytes_give_the_same_picture():
 def test_pose_picture_is_a_skeleton_on_a_plain_ground():
     shown = pose_picture(spread_pose(), 128, 64)
     assert shown.shape == (128, 64, 3)
-    assert tuple(shown[127, 63]) == PAPER and not shown.flags.writeable or shown.any()
+    assert tuple(shown[127, 63]) == PAPER
     assert has_colour(shown[10, 10], GREEN)
     assert np.array_equal(pose_picture(MISSING, 20, 10), np.full((20, 10, 3), PAPER, np.uint8))
 
@@ -382,6 +383,6 @@ def test_house_style_is_set_on_request_only_and_the_backend_never():
         use_house_style()
         assert plt.rcParams["figure.dpi"] == 100 == HOUSE_STYLE["figure.dpi"]
         assert plt.rcParams["axes.spines.top"] is False
-        figure, axis = plt.subplots()
+        axis = plt.figure().add_subplot()
         assert axis.plot([0, 1])[0].get_color() == tuple(value / 255 for value in BLUE)
     assert matplotlib.get_backend() == backend
