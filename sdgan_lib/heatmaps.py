@@ -1,6 +1,7 @@
 """Heat maps: one Gaussian per joint, and the way back from a heat map to a joint.
 
-The networks see a pose as a stack of pictures, `exp(-d² / 2σ²)` around each joint (paper, section 3; σ = 6 px at 128x64).
+The networks see a pose as a stack of pictures, `exp(-d² / 2σ²)` around each joint, with
+σ = 6 px in pictures 128 px high (pose-gan's value, scaled with the height here).
 """
 
 import torch
@@ -17,11 +18,11 @@ def sigma_for(height: int) -> float:
 
 
 def heatmaps(pose: Tensor, height: int, width: int, sigma: float | None = None) -> Tensor:
-    """Heat maps `[B, 18, height, width]` in [0, 1] of a pose `[B, 18, 2]` given in pixels of a height x width picture.
+    """Heat maps `[B, 18, height, width]` in [0, 1] of a pose `[B, 18, 2]` in pixels of such a picture.
 
-    `sigma` is in pixels (default `sigma_for(height)`). A missing joint gives a map of zeros; a joint outside the picture
-    gives the part of its Gaussian that falls inside. A Gaussian in the plane is the product of one in x and one in y,
-    so only height + width exponentials are computed per joint.
+    `sigma` is in pixels (default `sigma_for(height)`). A missing joint gives a map of zeros; a joint outside
+    the picture gives the part of its Gaussian that falls inside. A Gaussian in the plane is the product of
+    one in x and one in y, so only height + width exponentials are computed per joint.
     """
     sigma = sigma_for(height) if sigma is None else sigma
     if not sigma > 0:
@@ -35,11 +36,12 @@ def heatmaps(pose: Tensor, height: int, width: int, sigma: float | None = None) 
 
 
 def decode(maps: Tensor, threshold: float = 1e-3, reach: float = 0.2) -> Tensor:
-    """Joints `[B, 18, 2]` in pixels of heat maps `[B, 18, H, W]`, to a fraction of a pixel; NaN where there is no peak.
+    """Joints `[B, 18, 2]` in pixels, to a fraction of one, from heat maps `[B, 18, H, W]`; NaN without a peak.
 
-    The logarithm of a Gaussian is a parabola, so the three pixels around the highest one give its vertex exactly. At a
-    border the three nearest pixels inside are used and the vertex may lie outside the picture, at most `reach` times
-    the picture's height away. A map whose highest value is below `threshold`, or that holds NaN, has no peak.
+    The logarithm of a Gaussian is a parabola, so the three pixels around the highest one give its vertex
+    exactly. At a border the three nearest pixels inside are used and the vertex may lie outside the picture,
+    at most `reach` times the picture's height away. A map whose highest value is below `threshold`, or that
+    holds NaN, has no peak.
     Raises ValueError for maps smaller than 3x3.
     """
     height, width = maps.shape[-2:]

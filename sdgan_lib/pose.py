@@ -1,7 +1,8 @@
 """Poses: 18 joints as (x, y) in pixels, and the one conversion from pixels to sampling coordinates.
 
-A pose is a float tensor `[B, 18, 2]` (or `[18, 2]`). Pixel centres are integers: the top left pixel's centre is (0, 0),
-its outer corner (-0.5, -0.5). A missing joint is NaN in both coordinates. Joints are in OpenPose's (COCO-18) order.
+A pose is a float tensor `[B, 18, 2]` (or `[18, 2]`). Pixel centres are integers: the top left pixel's centre
+is (0, 0), its outer corner (-0.5, -0.5). A missing joint is NaN in both coordinates. Joints are in OpenPose's
+(COCO-18) order.
 """
 
 from collections.abc import Sequence
@@ -49,7 +50,8 @@ SKELETON = (
 )  # fmt: skip
 """The 17 bones to draw, as pairs of joint indices."""
 
-LEFT_RIGHT = tuple(JOINT.get({"L": "R", "R": "L"}.get(name[0], "") + name[1:], i) for i, name in enumerate(JOINTS))
+_OTHER_SIDE = str.maketrans("LR", "RL")
+LEFT_RIGHT = tuple(JOINT[name.translate(_OTHER_SIDE)] for name in JOINTS)
 """For each joint the index of its mirror image: `pose[:, LEFT_RIGHT]` swaps left and right."""
 
 
@@ -61,8 +63,8 @@ def visible(pose: Tensor) -> Tensor:
 def from_annotation(ys: Sequence[int], xs: Sequence[int]) -> Tensor:
     """Read one annotation row (y first, -1 for missing) as a float pose `[18, 2]`.
 
-    Raises ValueError when a list does not hold 18 integers, holds a negative number other than -1, or when a joint is
-    missing in one of the two lists only.
+    Raises ValueError when a list does not hold 18 integers, holds a negative number other than -1, or when a
+    joint is missing in one of the two lists only.
     """
     columns = []
     for axis, values in (("y", ys), ("x", xs)):
@@ -71,14 +73,20 @@ def from_annotation(ys: Sequence[int], xs: Sequence[int]) -> Tensor:
         column = []
         for name, value in zip(JOINTS, values, strict=True):
             if isinstance(value, bool) or not hasattr(value, "__index__"):
-                raise ValueError(f"{axis} of {name} is {value!r}: expected a whole number of pixels, or -1 for missing")
+                raise ValueError(
+                    f"{axis} of {name} is {value!r}: expected a whole number of pixels, or -1 for missing"
+                )
             if index(value) < -1:
-                raise ValueError(f"{axis} of {name} is {value!r}: the only negative number allowed is -1, for missing")
+                raise ValueError(
+                    f"{axis} of {name} is {value!r}: the only negative number allowed is -1, for missing"
+                )
             column.append(index(value))
         columns.append(column)
     for name, y, x in zip(JOINTS, *columns, strict=True):
         if (y == -1) != (x == -1):
-            raise ValueError(f"{name} is missing in one coordinate only (y = {y}, x = {x}): use -1 in both, or in none")
+            raise ValueError(
+                f"{name} is missing in one coordinate only (y = {y}, x = {x}): use -1 in both, or in none"
+            )
     pose = torch.tensor(columns, dtype=torch.float32).flip(0).T.contiguous()
     return pose.masked_fill(pose < 0, torch.nan)
 
@@ -101,7 +109,9 @@ def body_size(pose: Tensor) -> Tensor:
     With one side missing it is the other side's distance; with both missing, NaN.
     """
     sides = [(JOINT["Rhip"], JOINT["Rsho"]), (JOINT["Lhip"], JOINT["Lsho"])]
-    squares = torch.stack([(pose[..., hip, :] - pose[..., sho, :]).square().sum(-1) for hip, sho in sides], dim=-1)
+    squares = torch.stack(
+        [(pose[..., hip, :] - pose[..., sho, :]).square().sum(-1) for hip, sho in sides], dim=-1
+    )
     return squares.nanmean(dim=-1).sqrt()
 
 
@@ -115,16 +125,17 @@ def rescale_pose(pose: Tensor, from_size: tuple[int, int], to_size: tuple[int, i
 
 
 def flip_pose(pose: Tensor, width: int) -> Tensor:
-    """The pose `[..., 18, 2]` of the picture mirrored left to right: x is reflected, left and right joints swap."""
+    """The pose `[..., 18, 2]` of the mirrored picture: x is reflected, left and right joints swap."""
     swapped = pose[..., LEFT_RIGHT, :]
     return torch.stack([width - 1 - swapped[..., 0], swapped[..., 1]], dim=-1)
 
 
 def to_grid(points_xy: Tensor, height: int, width: int) -> Tensor:
-    """Pixels `[..., 2]` (x, y) as coordinates for `grid_sample(..., align_corners=False)` on a height x width map.
+    """Pixels `[..., 2]` (x, y) of a height x width map as coordinates for `grid_sample`.
 
-    -1 and 1 are the outer edges of the map: g = (2 * pixel + 1) / size - 1, with x divided by the width and y by the
-    height (the published PyTorch code swaps the two, which goes unnoticed on square pictures only).
+    They are meant for `align_corners=False`:
+    -1 and 1 are the outer edges of the map, g = (2 * pixel + 1) / size - 1, with x divided by the width and y
+    by the height (the published PyTorch code swaps the two, which goes unnoticed on square pictures only).
     """
     size = points_xy.new_tensor([width, height])
     return (2 * points_xy + 1) / size - 1

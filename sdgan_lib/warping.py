@@ -1,14 +1,15 @@
 """Affine limb warps: move the appearance of every body part from the source pose to the target pose.
 
-For each of ten body regions an affine map is fitted by least squares (paper, eq. 1) between the region's points in the
-two poses; an eleventh belongs to the background. A map leads from a pixel of the target picture to the pixel of the
-source picture whose appearance belongs there. A region acts only inside its mask, drawn in the target pose. The deformable
-skip samples the source's features through these maps and merges the regions.
+For each of ten body regions an affine map is fitted by least squares (paper, eq. 1) between the region's
+points in the two poses; an eleventh belongs to the background. A map leads from a pixel of the target picture
+to the pixel of the source picture whose appearance belongs there. A region acts only inside its mask, drawn
+in the target pose. The deformable skip samples the source's features through these maps and merges the
+regions.
 
-Geometry and constants follow pose-gan (Siarohin et al., 2018), with these differences: pixels and features are related by
-their centres for any height and width; the torso has a mask of its own instead of the whole picture (there, the torso's
-map also moves the background: `background="torso"` does that here); the maximum is taken over the regions that cover a
-pixel, not over zero-filled maps, so that negative features survive.
+Geometry and constants follow pose-gan (Siarohin et al., 2018), with these differences: pixels and features
+are related by their centres for any height and width; the torso has a mask of its own instead of the whole
+picture (there, the torso's map also moves the background: `background="torso"` does that here); the maximum
+is taken over the regions that cover a pixel, not over zero-filled maps, so that negative features survive.
 """
 
 from collections.abc import Sequence
@@ -36,23 +37,23 @@ BEFORE = 0.1
 BEYOND = {"thigh": (0.1, 0.1), "upper_arm": (0.1, 0.1), "shin": (0.3, 0.5), "forearm": (0.3, 0.5)}
 """How far a limb ends beyond its second joint, in (extended) limb lengths: in the fit, in the mask."""
 MIN_SPREAD = 0.01
-"""A fit needs target points that spread about their mean, in every direction, by this many body sizes (RMS)."""
+"""A fit needs target points that spread in every direction by this many body sizes (RMS)."""
 
 PRIORITY = (
     "head", "right_forearm", "left_forearm", "right_upper_arm", "left_upper_arm",
     "right_shin", "left_shin", "right_thigh", "left_thigh", "torso", "background",
 )  # fmt: skip
-"""Which region is in front, for `aggregate="priority"`."""
+"""Regions from front to back, for `aggregate="priority"`: as seen on most people, not derived from depth."""
 
 
 @dataclass(frozen=True, eq=False)
 class LimbWarps:
     """The warps of a batch of pose pairs, at one picture or feature size.
 
-    maps: `[B, 11, 2, 3]`, float64 (float32 where the device has no float64): target pixel (x, y, 1) -> source pixel
-        (x, y), both in pixels of `size`; the identity for an absent region.
-    masks: float32 `[B, 11, H, W]` in the target pose: how much of a pixel the region covers. 0 or 1 at full size, a
-        fraction after `at`. All zero for an absent region. At least one region covers each part of the picture.
+    maps: `[B, 11, 2, 3]`, float64 (float32 where the device has no float64): target pixel (x, y, 1) to
+        source pixel (x, y), both in pixels of `size`; the identity for an absent region.
+    masks: float32 `[B, 11, H, W]` in the target pose: how much of a pixel the region covers; 0 or 1 at full
+        size, a fraction after `at`; all zero for an absent region.
     size: (H, W).
     """
 
@@ -80,8 +81,8 @@ class LimbWarps:
     def at(self, height: int, width: int) -> "LimbWarps":
         """These warps for feature maps of height x width (the result is kept and shared between calls).
 
-        Maps are rescaled by the relation of pixel centres, x = (u + 0.5) * scale - 0.5; masks are averaged over each
-        feature pixel's area. Any size, also with different scales in x and y.
+        Maps are rescaled by the relation of pixel centres, x = (u + 0.5) * scale - 0.5; masks are averaged
+        over each feature pixel's area. Any size, also with different scales in x and y.
         """
         if (height, width) == self.size:
             return self
@@ -107,17 +108,17 @@ def limb_warps(
 ) -> LimbWarps:
     """The eleven regions' maps and masks for poses `[B, 18, 2]` in pixels of a height x width picture.
 
-    - torso: fitted to both hips and shoulders; its mask is their convex hull widened by 0.2 body sizes.
-    - head: fitted to both shoulders and the face points (one at least) that both poses show; its mask is a square of
-      half-side 0.4 body sizes around the mean of the target's face points.
-    - limbs: fitted to a rectangle around the bone, of half-width 0.2 body sizes; the mask is the target's rectangle,
-      somewhat longer for shins and forearms so that it takes in foot or hand. A limb that the source does not show is
-      taken from the limb of the other side.
-    - background: whatever no other region's mask covers. `background="identity"` leaves it in place (a fixed camera);
-      `"torso"` moves it with the torso, as pose-gan does.
+    - torso: fitted to both hips and shoulders; the mask is their convex hull widened by 0.2 body sizes.
+    - head: fitted to both shoulders and the face points (one at least) that both poses show; the mask is a
+      square of half-side 0.4 body sizes around the mean of the target's face points.
+    - limbs: fitted to a rectangle around the bone, of half-width 0.2 body sizes; the mask is the target's
+      rectangle, made longer for shins and forearms to take in the foot or hand. A limb that the source does
+      not show is taken from the limb of the other side.
+    - background: whatever no other region's mask covers. `background="identity"` leaves it in place (a
+      fixed camera); `"torso"` moves it with the torso, as pose-gan does.
 
-    A region is absent (mask 0, map identity) when joints it needs are missing or when its target points are so close to
-    a line that the fit is singular (`MIN_SPREAD`). Poses get no gradient.
+    A region is absent (mask 0, map identity) when joints it needs are missing or when its target points are
+    so close to a line that the fit is singular (`MIN_SPREAD`). Poses get no gradient.
     Raises ValueError for poses of another shape or an unknown `background`.
     """
     if background not in ("identity", "torso"):
@@ -131,20 +132,17 @@ def limb_warps(
     source, target = source_pose.detach().to(exact), target_pose.detach().to(exact)
     size = body_size(target)
 
-    to_points, weights = _region_points(target)
-    from_points, from_weights = _region_points(source)
-    missing = from_weights[:, HEAD + 1 :].sum(-1, keepdim=True) == 0
-    swap = [i ^ 1 for i in range(len(LIMBS))]
-    limbs = from_points[:, HEAD + 1 :]
-    from_points[:, HEAD + 1 :] = torch.where(missing[..., None], limbs[:, swap], limbs)
-    from_weights[:, HEAD + 1 :] = torch.where(
-        missing, from_weights[:, HEAD + 1 :][:, swap], from_weights[:, HEAD + 1 :]
-    )
-    weights = weights * from_weights
-    needed = weights.new_tensor([4, 3] + [4] * len(LIMBS))
-    complete = weights.sum(-1) >= needed
-    complete[:, HEAD] &= (weights[:, HEAD, :2] > 0).all(-1)
-    maps, spread = _fit(to_points, from_points, weights)
+    to_points, seen = _region_points(target)
+    from_points, from_seen = _region_points(source)
+    limbs = slice(HEAD + 1, None)
+    other_side = [i ^ 1 for i in range(len(LIMBS))]
+    lacking = ~from_seen[:, limbs].any(-1, keepdim=True)
+    for values, where in ((from_points, lacking[..., None]), (from_seen, lacking)):
+        values[:, limbs] = torch.where(where, values[:, limbs][:, other_side], values[:, limbs])
+    seen = seen & from_seen
+    complete = seen.sum(-1) >= torch.tensor([4, 3] + [4] * len(LIMBS), device=seen.device)
+    complete[:, HEAD] &= seen[:, HEAD, :2].all(-1)
+    maps, spread = _fit(to_points, from_points, seen.to(exact))
     present = complete & (spread > MIN_SPREAD * size[:, None]) & maps.flatten(2).isfinite().all(-1)
 
     pixels = (
@@ -160,21 +158,19 @@ def limb_warps(
 
 
 def _region_points(pose: Tensor) -> tuple[Tensor, Tensor]:
-    """The points that ten regions are fitted to, `[B, 10, 7, 2]`, and which of them there are, `[B, 10, 7]` (0 or 1)."""
+    """Points `[B, 10, 7, 2]` that the regions are fitted to, and which of them exist: bool `[B, 10, 7]`."""
     torso = pose[:, [JOINT["Rhip"], JOINT["Lhip"], JOINT["Lsho"], JOINT["Rsho"]]]
     head = pose[:, [JOINT["Rsho"], JOINT["Lsho"], *FACE]]
     limbs = _limb_corners(pose)
-    seven = head.shape[1]
-    points = torch.full((len(pose), 2 + len(LIMBS), seven, 2), torch.nan, device=pose.device, dtype=pose.dtype)
-    points[:, TORSO, :4] = torso
-    points[:, HEAD] = head
-    points[:, HEAD + 1 :, :4] = limbs
+    most = head.shape[1]
+    points = [F.pad(part, (0, 0, 0, most - part.shape[-2]), value=torch.nan) for part in (torso, head, limbs)]
+    points = torch.cat([points[0][:, None], points[1][:, None], points[2]], dim=1)
     seen = visible(points)
-    return points.masked_fill(~seen[..., None], 0.0), seen.to(pose.dtype)
+    return points.masked_fill(~seen[..., None], 0.0), seen
 
 
 def _limb_axes(pose: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
-    """Both ends of the limbs' axes, each `[B, 8, 2]`, extended for the fit (`beyond=0`) or for the mask (1)."""
+    """Ends of the limbs' axes, each `[B, 8, 2]`, extended for the fit (`beyond=0`) or the mask (1)."""
     first = pose[:, [fr for fr, _ in LIMBS.values()]]
     second = pose[:, [to for _, to in LIMBS.values()]]
     first = first + BEFORE * (first - second)
@@ -183,7 +179,7 @@ def _limb_axes(pose: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
 
 
 def _limb_corners(pose: Tensor) -> Tensor:
-    """Corners `[B, 8, 4, 2]` of the rectangles that limbs are fitted to, in order around; NaN for a missing limb."""
+    """Corners `[B, 8, 4, 2]` of the rectangles that limbs are fitted to; NaN for a missing limb."""
     first, second = _limb_axes(pose, beyond=0)
     along = second - first
     along = along / along.norm(dim=-1, keepdim=True)
@@ -193,10 +189,10 @@ def _limb_corners(pose: Tensor) -> Tensor:
 
 
 def _fit(points: Tensor, images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Least squares `points -> images` (both `[..., N, 2]`): maps `[..., 2, 3]` and the spread `[...]` of `points`.
+    """Least squares from `points` to `images` `[..., N, 2]`: maps `[..., 2, 3]`, spread `[...]` of `points`.
 
-    The normal equations about the points' mean are 2x2 and solved in closed form. The spread is the RMS distance of the
-    points from the line that fits them best: 0 means that they determine no affine map.
+    The normal equations about the points' mean are 2x2 and solved in closed form. The spread is the RMS
+    distance of the points from the line that fits them best: 0 means that they determine no affine map.
     """
     share = (weights / weights.sum(-1, keepdim=True).clamp_min(1))[..., None]
     centre, image_centre = (share * points).sum(-2, keepdim=True), (share * images).sum(-2, keepdim=True)
@@ -214,7 +210,7 @@ def _fit(points: Tensor, images: Tensor, weights: Tensor) -> tuple[Tensor, Tenso
 
 
 def _masks(target: Tensor, size: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Masks bool `[B, 10, H, W]` of the ten body regions in the target pose; `x` is `[W]`, `y` is `[H, 1]`."""
+    """Masks bool `[B, 10, H, W]` of the body regions in the target pose; `x` is `[W]`, `y` `[H, 1]`."""
     target, size = target.float(), size.float()
     torso = _in_torso(target, HALF_WIDTH * size[:, None, None], x, y)
     middle = target[:, FACE].nanmean(dim=1)[..., None, None]
@@ -226,11 +222,10 @@ def _masks(target: Tensor, size: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _in_rectangle(first: Tensor, second: Tensor, half_width: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Which pixels lie in the rectangles around the axes from `first` to `second` `[..., 2]`: bool `[..., H, W]`."""
+    """Which pixels lie in the rectangles around axes from `first` to `second` `[..., 2]`: `[..., H, W]`."""
     length = (second - first).norm(dim=-1)[..., None, None]
-    (ax, ay), (cx, cy) = ((second - first)[..., None, None] / length[..., None, :, :]).unbind(-3), (
-        (first + second)[..., None, None] / 2
-    ).unbind(-3)
+    ax, ay = ((second - first)[..., None, None] / length[..., None, :, :]).unbind(-3)
+    cx, cy = ((first + second)[..., None, None] / 2).unbind(-3)
     along = ax * x + (ay * y - (ax * cx + ay * cy))
     across = ax * y - (ay * x + (ax * cy - ay * cx))
     return (along.abs_() <= length / 2) & (across.abs_() <= half_width[..., None, None])
@@ -250,13 +245,16 @@ def _in_triangle(corners: Tensor, x: Tensor, y: Tensor) -> Tensor:
 def _in_torso(target: Tensor, margin: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Which pixels are at most `margin` from the convex hull of the hips and shoulders: bool `[B, H, W]`.
 
-    The hull of four points is the union of the triangles that they form; near it is whatever is near one of its sides.
-    This holds for any order of the points: a twisted torso is no special case.
+    The hull of four points is the union of the triangles that they form; near it is whatever is near one of
+    its sides. This holds for any order of the points: a twisted torso is no special case.
     """
     points = target[:, [JOINT["Rhip"], JOINT["Lhip"], JOINT["Lsho"], JOINT["Rsho"]]]
     inside = _in_triangle(points[:, list(combinations(range(4), 3))], x, y).any(dim=1)
     for i, j in combinations(range(4), 2):
-        (x0, y0), (dx, dy) = points[:, i, :, None, None].unbind(1), (points[:, j] - points[:, i])[..., None, None].unbind(1)
+        (x0, y0), (dx, dy) = (
+            points[:, i, :, None, None].unbind(1),
+            (points[:, j] - points[:, i])[..., None, None].unbind(1),
+        )
         along = ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy).clamp_min(1e-12)
         along = along.clamp(0, 1)
         inside |= (x - x0 - along * dx).hypot(y - y0 - along * dy) <= margin
@@ -264,14 +262,14 @@ def _in_torso(target: Tensor, margin: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _area_weights(from_length: int, to_length: int, like: Tensor) -> Tensor:
-    """`[to_length, from_length]`: the share of each old pixel in each new one when a row of pixels is resized."""
+    """`[to_length, from_length]`: the share of each old pixel in each new one when a row is resized."""
     edges = torch.arange(to_length + 1, dtype=torch.float64) * (from_length / to_length)
     pixels = torch.arange(from_length, dtype=torch.float64)
     overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)
     return (overlap.clamp_min(0) * (to_length / from_length)).to(like)
 
 
-# The reference: one sampling of the whole picture per region -------------------------------------------------------
+# The reference: one sampling of the whole picture per region
 
 
 def _pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
@@ -298,12 +296,14 @@ def _sample_regions(features: Tensor, warps: LimbWarps) -> Tensor:
 
 
 def warp_regions(features: Tensor, warps: LimbWarps) -> Tensor:
-    """Features `[B, C, h, w]` of the source, moved by each region's map and cut out by its mask: `[B, 11, C, h, w]`."""
-    return _sample_regions(features, warps) * warps.at(*features.shape[-2:]).masks[:, :, None].to(features.dtype)
+    """Source features `[B, C, h, w]` moved by each region's map, times its mask: `[B, 11, C, h, w]`."""
+    return _sample_regions(features, warps) * warps.at(*features.shape[-2:]).masks[:, :, None].to(
+        features.dtype
+    )
 
 
 def deformable_skip_reference(features: Tensor, warps: LimbWarps, aggregate: str = "max") -> Tensor:
-    """The deformable skip written down plainly (and slowly): see `deformable_skip`, which computes the same."""
+    """The deformable skip written down plainly, and slow: `deformable_skip` computes the same."""
     warps = warps.at(*features.shape[-2:])
     sampled, covering = _sample_regions(features, warps), warps.covering[:, :, None]
     if aggregate == "max":
@@ -318,7 +318,7 @@ def deformable_skip_reference(features: Tensor, warps: LimbWarps, aggregate: str
     raise ValueError(f'aggregate must be "max", "average" or "priority", got {aggregate!r}')
 
 
-# The same, sampling only what is covered ---------------------------------------------------------------------------
+# The same, sampling only what is covered
 
 
 class _Gather:
@@ -333,11 +333,7 @@ class _Gather:
     @cached_property
     def transposed(self) -> "_Gather":
         order = self.column.argsort(stable=True)
-        transposed = _Gather(
-            self.column[order], self.row[order], self.weight[order], self.n_columns, self.n_rows
-        )
-        transposed.transposed = self
-        return transposed
+        return _Gather(self.column[order], self.row[order], self.weight[order], self.n_columns, self.n_rows)
 
     def __call__(self, rows: Tensor) -> Tensor:
         return _GatherRows.apply(rows, self)
@@ -346,7 +342,8 @@ class _Gather:
 class _GatherRows(torch.autograd.Function):
     """The product with a `_Gather`; its gradient is the product with the transpose.
 
-    Both directions only read scattered rows and never write them, which makes the gradient fast and deterministic.
+    Both directions only read scattered rows and never write them, which makes the gradient fast and
+    deterministic.
     """
 
     @staticmethod
@@ -362,15 +359,15 @@ class _GatherRows(torch.autograd.Function):
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """How to compute a deformable skip at one size: gather candidates for pixels, then merge them layer by layer."""
+    """A deformable skip at one size: gather candidates for pixels, then merge them layer by layer."""
 
     gather: _Gather
     layers: list[Tensor]
-    """The pixels (counted over the batch) that each layer of candidates is for; layer 0 has every pixel, in order."""
+    """The pixels (counted over the batch) that each layer's candidates are for; layer 0 has all, in order."""
 
 
 def _plan(warps: LimbWarps, aggregate: str) -> _Plan:
-    """Prepare `deformable_skip` at the warps' own size; kept with the warps, for all calls and the backward pass."""
+    """Prepare `deformable_skip` at the warps' own size; kept with the warps for later calls."""
     key = ("plan", aggregate)
     if key not in warps._cache:
         layers = _layers(warps, PRIORITY if aggregate == "priority" else REGIONS)
@@ -410,11 +407,13 @@ def _batch_and_place(pixel: Tensor, warps: LimbWarps) -> tuple[Tensor, Tensor]:
 
 
 def _sampling(warps: LimbWarps, pixel: Tensor, region: Tensor, share: Tensor | None) -> _Gather:
-    """Bilinear sampling of the source, once for each (pixel, region), as a sparse matrix over the source's pixels."""
+    """Bilinear sampling of the source for each (pixel, region), as a sparse matrix over source pixels."""
     height, width = warps.size
     batch, place = _batch_and_place(pixel, warps)
     x, y = place % width, place // width
-    xx, xy, x1, yx, yy, y1 = warps.maps.flatten(0, 1).flatten(1).T.contiguous()[:, batch * len(REGIONS) + region]
+    xx, xy, x1, yx, yy, y1 = (
+        warps.maps.flatten(0, 1).flatten(1).T.contiguous()[:, batch * len(REGIONS) + region]
+    )
     source_x, source_y = xx * x + xy * y + x1, yx * x + yy * y + y1
     left, top = source_x.floor(), source_y.floor()
     right_share, bottom_share = (source_x - left).float(), (source_y - top).float()
@@ -438,12 +437,12 @@ def _sampling(warps: LimbWarps, pixel: Tensor, region: Tensor, share: Tensor | N
 def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") -> Tensor:
     """The source's features `[B, C, h, w]` moved into the target pose and merged: `[B, C, h, w]`.
 
-    Any h, w: the warps are rescaled as needed. Sampling is bilinear with zeros outside the picture. Where several regions
-    cover a pixel (`LimbWarps.covering`), `aggregate="max"` takes each channel's largest value (paper, section 3.2),
-    `"average"` the mean weighted by coverage, `"priority"` the region in front (`PRIORITY`).
+    Any h, w: the warps are rescaled as needed. Sampling is bilinear with zeros outside the picture. Where
+    several regions cover a pixel (`LimbWarps.covering`), `aggregate="max"` takes each channel's largest value
+    (as the paper does), `"average"` the mean weighted by coverage, `"priority"` the region in front.
 
-    Differentiable in the features. Only covered (picture, region, pixel) triples are sampled, computed in float32
-    (float64 for float64 features), and returned in the features' type.
+    Differentiable in the features. Only covered (picture, region, pixel) triples are sampled, computed in
+    float32 (float64 for float64 features), and returned in the features' type.
     """
     if aggregate not in ("max", "average", "priority"):
         raise ValueError(f'aggregate must be "max", "average" or "priority", got {aggregate!r}')
@@ -457,10 +456,14 @@ def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") 
     merge = torch.add if aggregate == "average" else torch.maximum
     merged, *more = sampled.split([len(layer) for layer in plan.layers])
     for pixel, candidate in zip(plan.layers[1:], more, strict=True):
-        merged = merged.index_copy(0, pixel, merge(merged[pixel], candidate))
+        merged = merged.index_copy(0, pixel, merge(merged.index_select(0, pixel), candidate))
     return merged.view(batch, height, width, channels).permute(0, 3, 1, 2).to(features.dtype)
 
 
 def warp_image(images: Tensor, warps: LimbWarps, aggregate: str = "priority") -> Tensor:
-    """The answer without a network: source images `[B, 3, H, W]` with every body part moved to the target pose."""
+    """The answer without a network: source images `[B, 3, H, W]` with every part moved to the target pose.
+
+    By default the region in front is shown where several overlap, which keeps faces, hands and edges crisp;
+    an average shows overlaps half transparent, a maximum the brightest.
+    """
     return deformable_skip(images, warps, aggregate)
