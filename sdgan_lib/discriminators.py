@@ -1,0 +1,87 @@
+"""Discriminators: one per scale, each shown real pictures *of that scale* (paper, eq. 6)."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from sdgan_lib.encoders import SLOPE
+from sdgan_lib.generators import Inputs
+
+
+def downscale(images: Tensor, factor: int) -> Tensor:
+    """Area-average ``images`` ``[B, C, H, W]`` down by a whole ``factor`` (1 returns them unchanged)."""
+    return images if factor == 1 else F.avg_pool2d(images, factor)
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """``channels``: of each stride-2 layer; ``spectral_norm``: bound every layer's Lipschitz constant."""
+
+    channels: tuple[int, ...] = (64, 128, 256)
+    spectral_norm: bool = False
+
+
+class PatchDiscriminator(nn.Module):
+    """Judges patches of one picture given the source picture and both poses.
+
+    Input ``[B, 3 + 18 + 3 + 18, H, W]`` (source image, its heat maps, picture to judge, target heat maps);
+    output logits ``[B, 1, H / 2**n, W / 2**n]`` with n = ``len(config.channels)``; positive means "real".
+    """
+
+    def __init__(self, config: DiscriminatorConfig, joints: int = 18):
+        super().__init__()
+        wrap = spectral_norm if config.spectral_norm else nn.Identity()
+        layers: list[nn.Module] = []
+        previous = 2 * (3 + joints)
+        for i, width in enumerate(config.channels):
+            normed = i > 0 and not config.spectral_norm
+            layers.append(wrap(nn.Conv2d(previous, width, 4, stride=2, padding=1, bias=not normed)))
+            if normed:
+                layers.append(nn.InstanceNorm2d(width, affine=True))
+            layers.append(nn.LeakyReLU(SLOPE))
+            previous = width
+        layers.append(wrap(nn.Conv2d(previous, 1, 3, padding=1)))
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """One :class:`PatchDiscriminator` per scale; no weights are shared between scales.
+
+    Args:
+        config: of each of them.
+        factors: down-scaling factor of each scale, in the order in which the generator returns its images
+            (``(4, 2, 1)`` for the stacked generator, ``(1,)`` for the others).
+    """
+
+    def __init__(self, config: DiscriminatorConfig, factors: tuple[int, ...]):
+        super().__init__()
+        self.factors = factors
+        self.scales = nn.ModuleList(PatchDiscriminator(config) for _ in factors)
+
+    def reals(self, target_image: Tensor) -> list[Tensor]:
+        """The real picture ``[B, 3, H, W]`` at every scale."""
+        return [downscale(target_image, f) for f in self.factors]
+
+    def forward(self, images: list[Tensor], inputs: Inputs) -> list[Tensor]:
+        """Logits per scale for ``images`` (one ``[B, 3, H/f, W/f]`` per scale, matching ``factors``).
+
+        ``images`` may hold a multiple of the inputs' batch (real and generated joined): the conditions repeat.
+        """
+        condition = torch.cat([inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps], 1)
+        logits = []
+        for factor, judge, image in zip(self.factors, self.scales, images, strict=True):
+            given = downscale(condition, factor)
+            if image.shape[-2:] != given.shape[-2:]:
+                raise ValueError(
+                    f"the discriminator of scale 1/{factor} judges pictures of {tuple(given.shape[-2:])} pixels, "
+                    f"not {tuple(image.shape[-2:])}: down-scale the real pictures with reals()"
+                )
+            given = given.repeat(image.shape[0] // given.shape[0], 1, 1, 1)
+            logits.append(judge(torch.cat([given, image], 1)))
+        return logits

@@ -1,0 +1,139 @@
+"""Losses of generator and discriminator: each a pure function of tensors, each option one argument."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+ADVERSARIAL = ("log", "hinge")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms; a weight of 0 leaves a term out.
+
+    Attributes:
+        adversarial: ``"log"`` (paper, eq. 6) or ``"hinge"``.
+        adversarial_weight: of the generator's adversarial term.
+        l1_weight: of the L1 term (100 in Deformable GAN).
+        nearest_weight: of the nearest-neighbour loss on the full-size picture.
+        nearest_window: side of its window in pixels.
+        nearest_features: file with VGG-19 weights, or None to compare pixels.
+        r1_weight: of the R1 penalty on the discriminators.
+    """
+
+    adversarial: str = "log"
+    adversarial_weight: float = 1.0
+    l1_weight: float = 100.0
+    nearest_weight: float = 0.0
+    nearest_window: int = 3
+    nearest_features: str | None = None
+    r1_weight: float = 0.0
+
+    def __post_init__(self):
+        _check(self.adversarial)
+
+
+def _check(kind: str) -> None:
+    if kind not in ADVERSARIAL:
+        raise ValueError(f"adversarial loss is one of {ADVERSARIAL}, not {kind!r}")
+
+
+def discriminator_loss(real: list[Tensor], fake: list[Tensor], kind: str = "log") -> Tensor:
+    """What the discriminators minimise, summed over the scales (paper, eq. 6).
+
+    Args:
+        real, fake: logits of each scale for real and for generated pictures, any shape.
+        kind: ``"log"``: -log D(real) - log(1 - D(fake)), written with softplus on logits, so that it neither
+            overflows nor loses its gradient; ``"hinge"``: max(0, 1 - real) + max(0, 1 + fake).
+    """
+    _check(kind)
+    total = real[0].new_zeros(())
+    for r, f in zip(real, fake, strict=True):
+        if kind == "log":
+            total = total + F.softplus(-r).mean() + F.softplus(f).mean()
+        else:
+            total = total + F.relu(1 - r).mean() + F.relu(1 + f).mean()
+    return total
+
+
+def generator_adversarial_loss(fake: list[Tensor], kind: str = "log") -> Tensor:
+    """What the generator minimises to be taken for real, summed over the scales.
+
+    ``"log"`` is the non-saturating form -log D(fake): the minimax form log(1 - D(fake)) of eq. (6) has almost no
+    gradient while the discriminator is sure of itself. ``"hinge"`` is -fake.
+    """
+    _check(kind)
+    return sum((F.softplus(-f) if kind == "log" else -f).mean() for f in fake)
+
+
+def l1_loss(images: list[Tensor], reals: list[Tensor]) -> Tensor:
+    """Mean absolute difference, summed over the scales; pictures in [-1, 1]."""
+    return sum((F.l1_loss(a, b) for a, b in zip(images, reals, strict=True)), images[0].new_zeros(()))
+
+
+def nearest_neighbour_loss(generated: Tensor, target: Tensor, window: int = 3) -> Tensor:
+    """Each generated feature against the most similar target feature in a small window (Deformable GAN, L_NN).
+
+    A stripe that arrives a pixel off costs nothing, where L1 would rather have it blurred.
+
+    Args:
+        generated, target: features ``[B, C, H, W]`` (or pictures).
+        window: odd side of the window, 3 for Market-1501, 5 for DeepFashion.
+    """
+    if window % 2 != 1:
+        raise ValueError(f"the window's side must be odd, not {window}")
+    r = window // 2
+    height, width = target.shape[-2:]
+    padded = F.pad(target, (r, r, r, r), mode="replicate")
+    best = None
+    for dy in range(window):
+        for dx in range(window):
+            distance = (generated - padded[..., dy : dy + height, dx : dx + width]).abs().mean(1)
+            best = distance if best is None else torch.minimum(best, distance)
+    return best.mean()
+
+
+def vgg_features(weights: Path) -> nn.Module:
+    """VGG-19 up to ``block1_conv2``, frozen, for pictures in [-1, 1]: the feature space of Deformable GAN's L_NN.
+
+    Args:
+        weights: file with torchvision's ``vgg19`` state dict; it is read without executing code.
+
+    Raises:
+        FileNotFoundError: with the remedy, when there is no such file.
+    """
+    if not Path(weights).is_file():
+        raise FileNotFoundError(
+            f"{weights}: no VGG-19 weights; save torchvision.models.vgg19(weights='DEFAULT').state_dict() there "
+            "with torch.save, or use the nearest-neighbour loss on pixels"
+        )
+    state = torch.load(weights, weights_only=True, map_location="cpu")
+    network = _VGGBlock1()
+    wanted = [f"{layer}.{part}" for layer in (0, 2) for part in ("weight", "bias")]
+    network.features.load_state_dict({name: state[f"features.{name}"] for name in wanted})
+    return network.requires_grad_(False).eval()
+
+
+class _VGGBlock1(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU()
+        )
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.features(((images + 1) / 2 - self.mean) / self.std)
+
+
+def r1_penalty(logits: list[Tensor], reals: list[Tensor]) -> Tensor:
+    """Half the squared gradient of the logits at real pictures, averaged over the batch (Mescheder et al., 2018).
+
+    ``reals`` are the very tensors the logits were computed from, with ``requires_grad`` set.
+    """
+    gradients = torch.autograd.grad(sum(x.sum() for x in logits), reals, create_graph=True)
+    return 0.5 * sum(g.square().sum((1, 2, 3)).mean() for g in gradients)

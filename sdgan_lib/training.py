@@ -1,0 +1,390 @@
+"""Training: one adversarial step, and the loop around it that survives interruptions (paper, eq. 6).
+
+The order of pairs and every random choice depend on the seed and the step alone or are kept in the checkpoint, so a
+run that was interrupted and resumed ends, on a CPU, with the very same weights as one that was not.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm import tqdm
+
+from sdgan_lib.checkpoints import (
+    CheckpointError,
+    load_checkpoint,
+    preset_from_dict,
+    preset_to_dict,
+    save_checkpoint,
+)
+from sdgan_lib.discriminators import MultiScaleDiscriminator
+from sdgan_lib.generators import Generated, Inputs, make_generator, make_inputs
+from sdgan_lib.losses import (
+    LossConfig,
+    discriminator_loss,
+    generator_adversarial_loss,
+    l1_loss,
+    nearest_neighbour_loss,
+    r1_penalty,
+    vgg_features,
+)
+from sdgan_lib.pose import flip_pose
+from sdgan_lib.presets import Preset
+
+CHECKPOINT = "checkpoint.pt"
+LOG = "log.jsonl"
+LOG_EVERY = 10
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says where it stopped, why, and what is saved."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When training ends: after ``steps`` steps, or else after ``minutes`` minutes of training."""
+
+    minutes: float = 10.0
+    steps: int | None = None
+
+    def progress(self, step: int, seconds: float) -> float:
+        """Share of the budget that is spent, 0 to 1."""
+        spent = step / self.steps if self.steps is not None else seconds / (60 * self.minutes)
+        return min(spent, 1.0)
+
+
+class ShuffledBatches(Sampler[list[int]]):
+    """Endless batches of indices into ``size`` pairs, from step ``start`` on; epoch e is shuffled by (seed, e).
+
+    A batch may straddle two epochs, so none is short and none of the pairs is left out.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int, start: int = 0):
+        self.size, self.batch_size, self.seed, self.start = size, batch_size, seed, start
+
+    def _epoch(self, epoch: int) -> list[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        return torch.randperm(self.size, generator=generator).tolist()
+
+    def __iter__(self) -> Iterator[list[int]]:
+        epoch, position = divmod(self.start * self.batch_size, self.size)
+        order = self._epoch(epoch)[position:]
+        while True:
+            while len(order) < self.batch_size:
+                epoch += 1
+                order += self._epoch(epoch)
+            yield order[: self.batch_size]
+            order = order[self.batch_size :]
+
+
+def flip_pairs(batch: dict, flip: Tensor) -> dict:
+    """Mirror the pairs of a batch for which ``flip`` ``[B]`` (bool) is true; left and right joints change places."""
+    width = batch["source_image"].shape[-1]
+    out = dict(batch)
+    for key in ("source_image", "target_image"):
+        out[key] = torch.where(flip[:, None, None, None], batch[key].flip(-1), batch[key])
+    for key in ("source_pose", "target_pose"):
+        out[key] = torch.where(flip[:, None, None], flip_pose(batch[key], width), batch[key])
+    return out
+
+
+class Objective:
+    """The two losses of a step, each also given term by term for the log."""
+
+    def __init__(self, config: LossConfig, device: torch.device | str = "cpu"):
+        self.config = config
+        self.features: nn.Module = nn.Identity()
+        if config.nearest_weight and config.nearest_features is not None:
+            self.features = vgg_features(Path(config.nearest_features)).to(device)
+
+    def discriminator(
+        self, judge: nn.Module, generated: Generated, reals: list[Tensor], inputs: Inputs
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of the discriminators; real and generated pictures are judged in one joined batch."""
+        config = self.config
+        if config.r1_weight:
+            reals = [real.detach().requires_grad_() for real in reals]
+        joined = [torch.cat([r, f.detach()]) for r, f in zip(reals, generated.images, strict=True)]
+        logits = [x.chunk(2) for x in judge(joined, inputs)]
+        real, fake = [x[0] for x in logits], [x[1] for x in logits]
+        loss = discriminator_loss(real, fake, config.adversarial)
+        terms = {"d_loss": loss}
+        if config.r1_weight:
+            terms["r1"] = r1_penalty(real, reals)
+            loss = loss + config.r1_weight * terms["r1"]
+        return loss, terms
+
+    def generator(
+        self, judge: nn.Module, generated: Generated, reals: list[Tensor], inputs: Inputs
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of the generator against discriminators whose weights stand still."""
+        config = self.config
+        terms = {"l1": l1_loss(generated.images, reals)}
+        loss = config.l1_weight * terms["l1"]
+        if config.adversarial_weight:
+            terms["adversarial"] = generator_adversarial_loss(judge(generated.images, inputs), config.adversarial)
+            loss = loss + config.adversarial_weight * terms["adversarial"]
+        if config.nearest_weight:
+            terms["nearest"] = nearest_neighbour_loss(
+                self.features(generated.image), self.features(reals[-1]), config.nearest_window
+            )
+            loss = loss + config.nearest_weight * terms["nearest"]
+        return loss, terms
+
+
+class Trainer:
+    """Networks, optimisers and averaged weights of one run, and the step that changes them.
+
+    Args:
+        preset: what to train and how.
+        seed: of weights, order of pairs, mirroring and dropout.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        mixed_precision: ``"no"``, ``"fp16"`` or ``"bf16"``, as Accelerate takes it.
+    """
+
+    def __init__(self, preset: Preset, seed: int = 0, device: str = "auto", mixed_precision: str = "no"):
+        self.preset, self.seed = preset, seed
+        self.accelerator = Accelerator(cpu=pick_device(device) == "cpu", mixed_precision=mixed_precision)
+        self.device = self.accelerator.device
+        torch.manual_seed(seed)
+        recipe = preset.recipe
+        generator = make_generator(preset.generator).to(self.device)
+        judge = MultiScaleDiscriminator(preset.discriminator, preset.generator.factors).to(self.device)
+
+        def average(averaged: Tensor, current: Tensor, count: Tensor) -> Tensor:
+            decay = min(recipe.ema_decay, (1 + int(count)) / (10 + int(count)))
+            return averaged.lerp(current, 1 - decay)
+
+        self.averaged = AveragedModel(generator, avg_fn=average)
+        optimisers = [
+            torch.optim.Adam(network.parameters(), lr=rate, betas=recipe.betas)
+            for network, rate in ((generator, recipe.generator_rate), (judge, recipe.discriminator_rate))
+        ]
+        self.generator, self.judge, self.generator_optimiser, self.judge_optimiser = self.accelerator.prepare(
+            generator, judge, *optimisers
+        )
+        self.objective = Objective(preset.losses, self.device)
+        self.step, self.seconds = 0, 0.0
+
+    def set_rates(self, progress: float) -> None:
+        """Learning rates for this share of the budget: constant, then falling linearly to a tenth."""
+        recipe = self.preset.recipe
+        left = min(1.0, (1.0 - progress) / max(recipe.decay_share, 1e-9))
+        factor = 0.1 + 0.9 * left
+        for optimiser, rate in (
+            (self.generator_optimiser, recipe.generator_rate),
+            (self.judge_optimiser, recipe.discriminator_rate),
+        ):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * factor
+
+    def train_step(self, batch: dict) -> dict[str, float]:
+        """One step of the discriminators, then one of the generator, on a batch of pairs; returns the terms.
+
+        Raises:
+            TrainingError: naming step and term when a term is not finite; no weight was changed by it.
+        """
+        recipe, accelerator = self.preset.recipe, self.accelerator
+        if recipe.flip:
+            chooser = torch.Generator().manual_seed(self.seed * 7_368_787 + self.step)
+            flip = torch.rand(len(batch["source_pose"]), generator=chooser) < 0.5
+            batch = flip_pairs(batch, flip.to(batch["source_pose"].device))
+        inputs = make_inputs(
+            batch["source_image"], batch["source_pose"], batch["target_pose"], self.preset.generator.background
+        )
+        unwrapped = accelerator.unwrap_model(self.judge)
+        reals = unwrapped.reals(batch["target_image"])
+        with accelerator.autocast():
+            generated = self.generator(inputs)
+        terms: dict[str, Tensor] = {}
+
+        if self.preset.losses.adversarial_weight:
+            self.judge.requires_grad_(True)
+            with accelerator.autocast():
+                loss, terms = self.objective.discriminator(self.judge, generated, reals, inputs)
+            self._check(terms)
+            self.judge_optimiser.zero_grad()
+            accelerator.backward(loss)
+            self.judge_optimiser.step()
+            self.judge.requires_grad_(False)
+        with accelerator.autocast():
+            loss, generator_terms = self.objective.generator(self.judge, generated, reals, inputs)
+        self._check(generator_terms)
+        self.generator_optimiser.zero_grad()
+        accelerator.backward(loss)
+        self.generator_optimiser.step()
+        self.averaged.update_parameters(accelerator.unwrap_model(self.generator))
+        self.step += 1
+        return {name: value.item() for name, value in (terms | generator_terms).items()}
+
+    def _check(self, terms: dict[str, Tensor]) -> None:
+        for name, value in terms.items():
+            if not torch.isfinite(value):
+                raise TrainingError(f"step {self.step + 1}: the term {name!r} is {value.item()}")
+
+    def state(self) -> dict:
+        """Everything a resumed run needs, as tensors and plain values."""
+        unwrap = self.accelerator.unwrap_model
+        return {
+            "preset": preset_to_dict(self.preset),
+            "seed": self.seed,
+            "step": self.step,
+            "seconds": self.seconds,
+            "generator": unwrap(self.generator).state_dict(),
+            "ema": self.averaged.module.state_dict(),
+            "ema_count": int(self.averaged.n_averaged),
+            "judge": unwrap(self.judge).state_dict(),
+            "generator_optimiser": self.generator_optimiser.state_dict(),
+            "judge_optimiser": self.judge_optimiser.state_dict(),
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+
+    def load_state(self, state: dict) -> None:
+        """Inverse of :meth:`state`; the preset must be the same."""
+        unwrap = self.accelerator.unwrap_model
+        unwrap(self.generator).load_state_dict(state["generator"])
+        self.averaged.module.load_state_dict(state["ema"])
+        self.averaged.n_averaged.fill_(state["ema_count"])
+        unwrap(self.judge).load_state_dict(state["judge"])
+        self.generator_optimiser.load_state_dict(state["generator_optimiser"])
+        self.judge_optimiser.load_state_dict(state["judge_optimiser"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        torch.set_rng_state(state["rng"])
+        if state["cuda_rng"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+
+
+def pick_device(device: str) -> str:
+    """``"auto"`` becomes the best device there is; a device that is not there is a ValueError with the remedy."""
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there.append("cuda")
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    if device == "auto":
+        return there[-1]
+    if device not in there:
+        raise ValueError(f"device {device!r} is not available here; there is {', '.join(there)} (or say auto)")
+    return device
+
+
+def train(
+    dataset: Dataset,
+    preset: Preset,
+    run: Path,
+    budget: Budget = Budget(),
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    mixed_precision: str = "no",
+    resume: bool = False,
+    checkpoint_minutes: float = 2.0,
+    workers: int = 0,
+    quiet: bool = False,
+) -> Path:
+    """Train ``preset`` on the pairs of ``dataset`` and return the path of the last checkpoint.
+
+    Args:
+        dataset: items as :class:`sdgan_lib.datasets.PersonPairs` gives them.
+        run: folder of the run; receives ``checkpoint.pt`` and ``log.jsonl`` (one line of terms every 10 steps).
+        budget: when to stop.
+        resume: go on from the folder's checkpoint; preset and seed are then the checkpoint's own.
+        checkpoint_minutes: time between checkpoints; 0 writes one after every step.
+        workers: processes that read pictures; 0 reads them in this one.
+        quiet: no progress bar.
+
+    Raises:
+        TrainingError: a term of the loss was not finite. The last good checkpoint is named.
+        CheckpointError: nothing to resume, or something there that would be overwritten.
+        KeyboardInterrupt: after saving, when Ctrl-C is pressed.
+    """
+    run = Path(run)
+    path = run / CHECKPOINT
+    if resume:
+        state = load_checkpoint(path)
+        preset, seed = preset_from_dict(state["preset"]), state["seed"]
+    elif path.exists():
+        raise CheckpointError(f"{path} exists: go on with --resume, or choose another --name")
+    run.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(preset, seed, device, mixed_precision)
+    if resume:
+        trainer.load_state(state)
+    _cut_log(run / LOG, trainer.step)
+    batches = ShuffledBatches(len(dataset), preset.recipe.batch_size, seed, trainer.step)
+    loader = DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=workers,
+        pin_memory=trainer.device.type == "cuda",
+        generator=torch.Generator().manual_seed(seed),  # its own, so that the global one is left alone
+    )
+
+    def save() -> None:
+        save_checkpoint(path, trainer.state())
+
+    before, started = trainer.seconds, time.monotonic()
+    saved = started
+    if not path.exists():
+        save()
+    bar = tqdm(
+        total=budget.steps or round(60 * budget.minutes),
+        initial=trainer.step if budget.steps else round(trainer.seconds),
+        unit="step" if budget.steps else "s",
+        disable=quiet,
+        desc="training",
+        dynamic_ncols=True,
+        bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}",
+    )
+    iterator = iter(loader)
+    try:
+        with open(run / LOG, "a", encoding="utf-8") as log, bar:
+            while (progress := budget.progress(trainer.step, trainer.seconds)) < 1:
+                trainer.set_rates(progress)
+                terms = trainer.train_step(_to_device(next(iterator), trainer.device))
+                trainer.seconds = before + time.monotonic() - started
+                if trainer.step % LOG_EVERY == 0:
+                    record = {"step": trainer.step, "seconds": round(trainer.seconds, 1), **terms}
+                    log.write(json.dumps(record) + "\n")
+                    log.flush()
+                    bar.set_postfix(step=trainer.step, **{k: f"{v:.3f}" for k, v in terms.items()}, refresh=False)
+                bar.update((trainer.step if budget.steps else min(round(trainer.seconds), bar.total)) - bar.n)
+                if time.monotonic() - saved >= 60 * checkpoint_minutes:
+                    save()
+                    saved = time.monotonic()
+        save()
+    except KeyboardInterrupt:
+        save()
+        bar.write(f"interrupted at step {trainer.step}; saved in {path} — go on with --resume")
+        raise
+    except TrainingError as error:
+        good = load_checkpoint(path)["step"]
+        raise TrainingError(
+            f"{error}; the last good checkpoint is {path}, step {good} — resume from it with another seed or a "
+            "lower learning rate"
+        ) from error
+    return path
+
+
+def _to_device(batch: dict, device: torch.device) -> dict:
+    return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
+
+
+def _cut_log(path: Path, step: int) -> None:
+    """Drop what was logged after the step we start from (those steps will be run again)."""
+    if path.exists():
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def read_log(run: Path) -> list[dict]:
+    """The terms logged by a run, one dictionary per line of ``log.jsonl``."""
+    return [json.loads(line) for line in (Path(run) / LOG).read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,281 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from figures import standing
+from torch.utils.data import Dataset
+
+from sdgan_lib import training
+from sdgan_lib.checkpoints import CheckpointError, load_checkpoint
+from sdgan_lib.discriminators import DiscriminatorConfig
+from sdgan_lib.generators import SYSTEMS, GeneratorConfig
+from sdgan_lib.losses import LossConfig
+from sdgan_lib.presets import PRESETS, Preset, Recipe
+from sdgan_lib.training import Budget, ShuffledBatches, Trainer, TrainingError, flip_pairs, read_log, train
+
+SIZE = (32, 32)
+
+
+def tiny(system="sdgan", losses=LossConfig(), **recipe) -> Preset:
+    return Preset(
+        GeneratorConfig(system, width=4, depth=4, dropout=0.3),
+        DiscriminatorConfig((4, 8)),
+        losses,
+        Recipe(**{"batch_size": 3, "generator_rate": 1e-3, **recipe}),
+    )
+
+
+class Blobs(Dataset):
+    """Figures painted as blobs of one colour per pair at the joints: enough to learn something from."""
+
+    def __init__(self, count=10):
+        self.poses = standing(2 * count, SIZE)
+        self.colours = torch.rand(count, 3, 1, 1, generator=torch.Generator().manual_seed(1)) * 2 - 1
+
+    def __len__(self):
+        return len(self.colours)
+
+    def __getitem__(self, i):
+        from sdgan_lib.heatmaps import heatmaps
+
+        item = {}
+        for role, k in (("source", 2 * i), ("target", 2 * i + 1)):
+            ink = heatmaps(self.poses[k : k + 1], *SIZE)[0].amax(0, keepdim=True)
+            item[f"{role}_image"] = ink * self.colours[i] + (1 - ink) * 0.2
+            item[f"{role}_pose"] = self.poses[k]
+        return item
+
+
+def collate(dataset, indices):
+    return torch.utils.data.default_collate([dataset[i] for i in indices])
+
+
+def test_batches_cover_every_pair_once_per_epoch_and_depend_on_the_step_alone():
+    sampler = iter(ShuffledBatches(10, 3, seed=5))
+    drawn = [next(sampler) for _ in range(20)]
+    flat = [i for batch in drawn for i in batch]
+    for epoch in range(6):
+        assert sorted(flat[10 * epoch : 10 * epoch + 10]) == list(range(10))
+    assert flat[:10] != flat[10:20]
+    for start in (1, 3, 4, 7, 13):
+        later = iter(ShuffledBatches(10, 3, seed=5, start=start))
+        assert [next(later) for _ in range(5)] == drawn[start : start + 5]
+    assert next(iter(ShuffledBatches(10, 3, seed=6))) != drawn[0]
+    assert len(next(iter(ShuffledBatches(2, 7, seed=0)))) == 7
+
+
+def test_flipping_mirrors_picture_and_pose_and_swaps_sides():
+    batch = collate(Blobs(), [0, 1])
+    flipped = flip_pairs(batch, torch.tensor([True, False]))
+    torch.testing.assert_close(flipped["source_image"][0], batch["source_image"][0].flip(-1))
+    torch.testing.assert_close(flipped["target_image"][1], batch["target_image"][1])
+    right, left = 2, 5
+    expected = batch["source_pose"][0, left] * torch.tensor([-1, 1]) + torch.tensor([SIZE[1] - 1, 0])
+    torch.testing.assert_close(flipped["source_pose"][0, right], expected)
+    torch.testing.assert_close(flipped["source_pose"][1], batch["source_pose"][1])
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+@pytest.mark.parametrize(
+    "losses",
+    [LossConfig(), LossConfig("hinge", r1_weight=1.0, nearest_weight=1.0), LossConfig(adversarial_weight=0)],
+)
+def test_a_step_changes_the_weights_and_learning_lowers_l1(system, losses):
+    trainer = Trainer(tiny(system, losses, flip=False), device="cpu")
+    batch = collate(Blobs(), range(4))
+    before = [p.clone() for p in trainer.generator.parameters()]
+    first = trainer.train_step(batch)
+    assert all(not torch.equal(a, b) for a, b in zip(before, trainer.generator.parameters(), strict=True))
+    for _ in range(25):
+        last = trainer.train_step(batch)
+    assert last["l1"] < 0.8 * first["l1"]
+    named = {"l1"} | ({"d_loss", "adversarial"} if losses.adversarial_weight else set())
+    named |= ({"r1"} if losses.r1_weight else set()) | ({"nearest"} if losses.nearest_weight else set())
+    assert set(first) == named
+
+
+def test_the_discriminator_learns_to_tell_real_from_generated():
+    """With labels swapped, or a generator step that also trains the discriminator, this cannot hold."""
+    trainer = Trainer(tiny(losses=LossConfig(l1_weight=0.0), discriminator_rate=2e-3, generator_rate=0.0), device="cpu")
+    batch = collate(Blobs(), range(4))
+    losses = [trainer.train_step(batch)["d_loss"] for _ in range(30)]
+    assert losses[-1] < 0.5 * losses[0]
+    inputs = training.make_inputs(batch["source_image"], batch["source_pose"], batch["target_pose"])
+    with torch.no_grad():
+        real = trainer.judge(trainer.judge.reals(batch["target_image"]), inputs)
+        fake = trainer.judge(trainer.generator(inputs).images, inputs)
+    assert all(r.mean() > f.mean() for r, f in zip(real, fake, strict=True))
+
+
+def test_the_average_follows_the_generator_slowly():
+    trainer = Trainer(tiny(ema_decay=0.9), device="cpu")
+    batch = collate(Blobs(), range(3))
+    shadow = None
+    for i in range(4):
+        trainer.train_step(batch)
+        weight = next(trainer.generator.parameters()).detach()
+        decay = min(0.9, (1 + i) / (10 + i))
+        shadow = weight.clone() if shadow is None else shadow * decay + weight * (1 - decay)
+        torch.testing.assert_close(next(trainer.averaged.module.parameters()).detach(), shadow)
+
+
+def test_rates_fall_to_a_tenth_over_the_last_share():
+    trainer = Trainer(tiny(generator_rate=1.0, discriminator_rate=0.5, decay_share=0.5), device="cpu")
+    for progress, factor in ((0.0, 1.0), (0.5, 1.0), (0.75, 0.55), (1.0, 0.1)):
+        trainer.set_rates(progress)
+        assert trainer.generator_optimiser.param_groups[0]["lr"] == pytest.approx(factor)
+        assert trainer.judge_optimiser.param_groups[0]["lr"] == pytest.approx(0.5 * factor)
+
+
+def test_budget_in_minutes_and_steps():
+    assert Budget(2.0).progress(999, 60.0) == 0.5
+    assert Budget(2.0, steps=10).progress(5, 1e9) == 0.5
+    assert Budget(1.0).progress(0, 100.0) == 1.0
+
+
+def test_a_short_budget_in_minutes_ends_in_time(tmp_path):
+    started = time.monotonic()
+    train(Blobs(), tiny(), tmp_path, Budget(minutes=0.05), device="cpu", quiet=True)
+    assert time.monotonic() - started < 20
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["seconds"] >= 3.0
+
+
+def test_a_finished_run_is_not_overwritten_and_nothing_cannot_be_resumed(tmp_path):
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        train(Blobs(), tiny(), tmp_path, Budget(steps=1), device="cpu", resume=True, quiet=True)
+    train(Blobs(), tiny(), tmp_path, Budget(steps=1), device="cpu", quiet=True)
+    with pytest.raises(CheckpointError, match="--resume"):
+        train(Blobs(), tiny(), tmp_path, Budget(steps=1), device="cpu", quiet=True)
+
+
+def states_differ(a: dict, b: dict, path="") -> list[str]:
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        return [d for k in a for d in states_differ(a[k], b[k], f"{path}/{k}")]
+    if isinstance(a, list):
+        return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in states_differ(x, y, f"{path}/{i}")]
+    same = torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+    return [] if same else [path]
+
+
+RUN = """
+import sys
+sys.path.insert(0, "tests")
+from pathlib import Path
+import test_training as t
+t.train(t.Blobs(), t.tiny(), Path(sys.argv[1]), t.Budget(steps=int(sys.argv[2])), device="cpu", quiet=True,
+        resume=sys.argv[3] == "resume", checkpoint_minutes=0)
+"""
+
+
+def run_script(*arguments) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", RUN, *map(str, arguments)])
+
+
+def test_a_run_killed_mid_epoch_and_resumed_ends_bit_for_bit_as_an_uninterrupted_one(tmp_path):
+    steps = 24
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run_script(whole, steps, "fresh").wait() == 0
+    process = run_script(broken, steps, "fresh")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:  # killed somewhere in the second or third epoch of 10 pairs
+        if (broken / "checkpoint.pt").exists() and load_checkpoint(broken / "checkpoint.pt")["step"] >= 5:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    stopped = load_checkpoint(broken / "checkpoint.pt")["step"]
+    assert 5 <= stopped < steps
+    assert run_script(broken, steps, "resume").wait() == 0
+
+    a, b = load_checkpoint(whole / "checkpoint.pt"), load_checkpoint(broken / "checkpoint.pt")
+    for state in (a, b):
+        del state["seconds"]
+    assert states_differ(a, b) == []
+    logs = [[{k: v for k, v in line.items() if k != "seconds"} for line in read_log(r)] for r in (whole, broken)]
+    assert logs[0] == logs[1] and [line["step"] for line in logs[0]] == [10, 20]
+
+
+def test_a_resumed_run_keeps_its_own_preset_and_seed(tmp_path):
+    train(Blobs(), tiny(), tmp_path, Budget(steps=2), seed=7, device="cpu", quiet=True)
+    train(Blobs(), PRESETS["baseline"], tmp_path, Budget(steps=3), device="cpu", quiet=True, resume=True)
+    state = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert (state["step"], state["seed"], state["preset"]["generator"]["width"]) == (3, 7, 4)
+
+
+class Poisoned(Blobs):
+    def __getitem__(self, i):
+        item = super().__getitem__(i)
+        if i == self.poisoned:
+            item["target_image"] = item["target_image"] * torch.nan
+        return item
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_term_and_last_good_checkpoint(tmp_path):
+    order = [i for _, batch in zip(range(3), ShuffledBatches(10, 3, 0), strict=False) for i in batch]
+    people = Poisoned()
+    people.poisoned = order[7]  # drawn in step 3
+    with pytest.raises(TrainingError, match=r"step 3: the term 'd_loss' is nan.*checkpoint\.pt, step 2"):
+        train(people, tiny(), tmp_path, Budget(steps=9), device="cpu", quiet=True, checkpoint_minutes=0)
+    good = load_checkpoint(tmp_path / "checkpoint.pt")
+    assert all(v.isfinite().all() for v in good["generator"].values())
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
+    """A finite loss can still send a weight to infinity; the checkpoint before it must survive."""
+    real_step = Trainer.train_step
+
+    def step(self, batch):
+        terms = real_step(self, batch)
+        if self.step == 2:
+            next(self.generator.parameters()).data.fill_(torch.inf)
+        return terms
+
+    monkeypatch.setattr(Trainer, "train_step", step)
+    with pytest.raises(TrainingError, match="step 2.*generator.*step 1"):
+        train(Blobs(), tiny(), tmp_path, Budget(steps=9), device="cpu", quiet=True, checkpoint_minutes=0)
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 1
+
+
+def test_ctrl_c_saves_and_leaves(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN.replace("checkpoint_minutes=0", "checkpoint_minutes=99"), tmp_path, "99999", "fresh"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (tmp_path / "log.jsonl").exists() and (tmp_path / "log.jsonl").stat().st_size:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode != 0
+    step = load_checkpoint(tmp_path / "checkpoint.pt")["step"]
+    assert step >= 10
+    assert f"interrupted at step {step}" in message and "--resume" in message
+
+
+def test_an_unavailable_device_is_named():
+    with pytest.raises(ValueError, match="cpu"):
+        training.pick_device("tpu")
+    assert training.pick_device("cpu") == "cpu"
+
+
+def test_the_log_is_cut_where_a_resumed_run_begins(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps({"step": s}) + "\n" for s in (10, 20, 30)) + '{"step": 4')
+    training._cut_log(path, 20)
+    assert [line["step"] for line in read_log(Path(tmp_path))] == [10, 20]
+
+
+def test_the_papers_presets_are_the_papers():
+    preset = PRESETS["sdgan-paper"]
+    assert preset.recipe.batch_size == 4 and preset.losses.l1_weight == 100
+    assert preset.with_width(8).generator == replace(preset.generator, width=8)
