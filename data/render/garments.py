@@ -141,7 +141,7 @@ class _Dresser:
     def fields(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         look, a, v = self.look, self.attributes[ids], self.rest[ids]
         arm, armt, legt, trunk = a[:, 0], a[:, 1], a[:, 2], a[:, 3]
-        on_arm = _step(arm, 0.3, 0.7)
+        on_arm = _step(arm, 0.08, 0.35)
         front = v[:, 1] < self.neck_y
         dip = 0.05 + look.neckline * 1.2 * np.clip(1 - np.abs(v[:, 0]) / (0.075 * self.k), 0, 1)
         collar = 1.0 - np.where(front, dip, 0)
@@ -238,7 +238,7 @@ class _Dresser:
         quads, f, a = lay["body"][1], self.fields(self.body_ids), self.attributes[self.body_ids]
         clothed = np.maximum.reduce([f["top"], f["shoe"], np.minimum(f["skirt"], np.where(a[:, 0] > 0.5, -1, 1))
                                      if look.skirt else f["bottom"], f.get("jacket", f["top"])])
-        bare = np.where(a[:, 6] > 0.6, 1.0, 0.035 - clothed)
+        bare = np.where(a[:, 6] > 0.6, 1.0, 0.07 - clothed)
         if look.skirt:  # legs inside a skirt may show when they swing
             bare = np.where((a[:, 2] > 0.15) & (a[:, 0] < 0.5), np.maximum(bare, 0.035 - f["shoe"]), bare)
         self.add("body", self.rest[ids], triangles(quads), ids, bare, cull=True)
@@ -252,6 +252,8 @@ class _Dresser:
         smoothed = smooth(lay["smooth"]["body"], v, 12)
         grain = noise(v, 60, look.seed) - 0.5
         wide = np.abs(v[:, 0]) / (0.075 * k)
+        ear = (_step(wide, 0.85, 0.95) * (up < 0.66))[:, None]
+        scalp = v + (smoothed - v) * ear  # hair lies on the skull, not on the ears
         line = up - (0.55 + 0.68 * forward + 0.10 * np.clip(forward, 0, 1) * wide) - 0.03 * grain
         beside = np.where((forward > 0.0) & (up < 0.66), 0.6 - wide, 1.0)  # temples and ears stay free
         ears = np.where((wide > 0.92) & (up < 0.62), -1.0, 1.0) if look.style in ("short", "crew", "bun", "pony") else 1.0
@@ -260,9 +262,9 @@ class _Dresser:
             hairy = np.minimum(hairy, 0.78 - up)
         if look.style != "bald":
             swell = look.hair_thickness * k * (0.85 + 0.9 * grain) * np.clip(0.25 + hairy * 5, 0, 1)
-            self.add("hair", smoothed + out * (swell + 0.004)[:, None], triangles(skull), ids, hairy)
+            self.add("hair", scalp + out * (swell + 0.004)[:, None], triangles(skull), ids, hairy)
         if look.cap:
-            self.add("cap", smoothed + out * 0.024 * k, triangles(skull), ids, up - 0.66 - 0.22 * forward)
+            self.add("cap", scalp + out * 0.02 * k, triangles(skull), ids, up - 0.66 - 0.22 * forward)
             self.rigid("cap", "head", ellipsoid(self.crown + [0, -0.6 * self.head_height, 0.2 * self.head_height],
                                                 np.array([0.072, 0.075, 0.008]) * k, 2.3, 8))
         if look.style in ("long", "bob"):

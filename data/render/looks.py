@@ -7,8 +7,8 @@ import numpy as np
 from .bodies import RACES
 
 # Skin tones from light to dark (sRGB). Which of them an origin uses overlaps widely.
-SKIN = np.array([(.94, .78, .69), (.90, .72, .61), (.84, .65, .52), (.76, .56, .43), (.66, .47, .35), (.55, .38, .28),
-                 (.45, .31, .23)])
+SKIN = np.array([(.86, .69, .60), (.83, .64, .53), (.77, .58, .46), (.70, .51, .39), (.62, .43, .32), (.53, .37, .28),
+                 (.45, .31, .24)])
 SKIN_RANGE = {"african": (4, 7), "asian": (1, 5), "caucasian": (0, 3)}
 HAIR = {"black": (.09, .08, .08), "dark brown": (.16, .11, .08), "brown": (.27, .17, .11), "light brown": (.40, .27, .17),
         "blond": (.66, .52, .33), "red": (.45, .21, .11), "grey": (.52, .51, .50), "white": (.78, .77, .75)}

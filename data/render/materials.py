@@ -72,14 +72,15 @@ def _face(person: Identity, q: np.ndarray, up: np.ndarray, forward: np.ndarray, 
            & (np.abs(q[:, 2] - person.chin - 0.225 * person.head_height) < 0.009 * k * (1.2 - np.abs(q[:, 0]) / (0.03 * k))))
     c[lip] = c[lip] * [.82, .55, .55]
     if look.beard:
-        beard = head & (forward > -0.02) & (up < 0.36) & ~lip & ~((np.abs(up - 0.3) < 0.03) & (np.abs(q[:, 0]) < 0.01))
-        c[beard] = c[beard] * 0.4 + np.minimum(look.hair, 0.5) * 0.55
+        thick = np.clip((0.37 - up) / 0.06, 0, 1) * np.clip((forward + 0.02) / 0.08, 0, 1) * head * ~lip
+        thick = (thick * (0.35 + 0.5 * noise(q, 70, look.seed + 2)))[:, None]
+        c = c * (1 - thick) + np.minimum(look.hair, 0.45) * 0.8 * thick
     if look.style in ("crew", "short", "bald"):
         scalp = head & (up > 0.57 + 0.68 * forward)
         c[scalp] = c[scalp] * (0.9 if look.style == "bald" else 0.5) + look.hair * (0.05 if look.style == "bald" else 0.45)
     if look.glasses:
         d = np.minimum(*[np.linalg.norm((q - e)[:, [0, 2]], axis=1) for e in eyes])
-        c[face & (np.abs(d - 0.021 * k) < 0.0035 * k)] = 0.07
+        c[face & (np.abs(d - 0.02 * k) < 0.0024 * k)] *= 0.35
     return c
 
 
@@ -106,8 +107,8 @@ def paint(person: Identity, name: str, q: np.ndarray, a: np.ndarray) -> tuple[np
         iris = np.linalg.norm((q - e)[:, [0, 2]], axis=1) < 0.0068 * k
         return np.where(iris[:, None], [.08, .06, .05], [.62, .59, .57]), 0.02, 0.0
     if name == "hair":
-        strand = noise(q * [1, 1, 0.25], 110, s, 2)
-        return look.hair * (0.55 + 0.9 * strand)[:, None], 0.05, 0.5
+        strand = noise(q * [1, 1, 0.25], 55, s, 2)
+        return look.hair * (0.5 + strand)[:, None], 0.05, 0.5
     if name == "top":
         c = pattern(look.top_pattern, look.top, look.top2, q, height, across, facing, s, look.frequency)
         if look.neckline == 0:

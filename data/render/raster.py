@@ -54,7 +54,7 @@ def raster(points: np.ndarray, tris: np.ndarray, width: int, height: int, cull: 
     w, h = x1 - x0 + 1, y1 - y0 + 1
     ok = (w > 0) & (h > 0) & (np.abs(area) > 1e-9) & (t[:, :, 2].min(1) > 0.05)
     if cull:
-        ok &= area > 0
+        ok &= area < 0
     k = np.nonzero(ok)[0]
     count = w[k] * h[k]
     f = np.repeat(k, count)

@@ -92,11 +92,11 @@ def _schedule(number: int) -> tuple[list[str], list[float], list[float], list[st
             kind[0] = "walk"
         if rng.random() < SPECIAL_FRAME:
             kind[int(rng.integers(FRAMES))] = str(rng.choice(SPECIAL))
-        order = rng.permutation(FRAMES)
+        order, phase = rng.permutation(FRAMES), rng.uniform(0, 2 * np.pi)
         for i in range(FRAMES):
             turn = order[i] / FRAMES + slip[camera] / VIEWS
             yaws.append(float(np.mod(start + 2 * np.pi * turn + rng.uniform(-0.12, 0.12), 2 * np.pi)))
-            phases.append(float(2 * np.pi * (i / FRAMES) + rng.uniform(0, 2 * np.pi)))
+            phases.append(float(phase + 2 * np.pi * i / FRAMES))
         kinds += kind
     places = [str(n) for n in rng.permutation(names())[:CAMERAS]]
     return kinds, yaws, phases, places, [bool(x) for x in rng.random(CAMERAS) < STREET]
@@ -134,7 +134,7 @@ def camera(number: int, index: int, height: int) -> Camera:
     turn = np.stack([right, np.cross(forward, right), forward])
     q = (np.array([[0, 0, 0], [0, 0, tall]]) - origin) @ turn.T
     uv = q[:, :2] / q[:, 2:]
-    focal = size_y * u(0.80, 0.88) / (uv[0, 1] - uv[1, 1])
+    focal = size_y * u(0.78, 0.86) / (uv[0, 1] - uv[1, 1])
     centre = np.array([size_x / 2 - focal * uv[0, 0], size_y * u(0.925, 0.955) - focal * uv[0, 1]])
     light = panorama(places[index - 1])
     # Turn the place so that its sun stands rather behind the camera than behind the person.

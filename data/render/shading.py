@@ -82,7 +82,7 @@ def _posed(person: Identity, pose: Pose, yaw: float, owner: int, seed: int) -> t
         items.append(_thing("box", box(np.zeros(3), half), owner, colour, turn, centre))
     elif person.look.hand_bag and right[2] < chest[2] - 0.12 * k and pose.kind not in ("sit", "crouch"):
         bag = ellipsoid(np.zeros(3), np.array([0.05, 0.14, 0.13]) * k, 4)
-        items.append(_thing("handbag", bag, owner, person.look.bag, turn, right + [0, 0, -0.31 * k]))
+        items.append(_thing("handbag", bag, owner, person.look.bag, turn, right + [0, 0, -0.28 * k]))
     if pose.kind == "sit":
         hips = (pos[m.bone("upperleg01.L")] + pos[m.bone("upperleg01.R")]) / 2
         top = max(hips[2] - 0.085 * k, 0.1)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import OpenEXR
 from PIL import Image
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 
 NAMES = ("apartment", "bridge", "city", "dawn", "esplanade", "forest", "hall", "lab", "lobby", "park", "sunrise",
          "sunset", "venice", "warehouse", "workshop")
@@ -32,10 +32,12 @@ def read(path: Path) -> np.ndarray:
         channels = OpenEXR.File(file.name).channels()
     rgb = channels["RGB"].pixels if "RGB" in channels else np.stack([channels[c].pixels for c in "RGB"], -1)
     rgb = rgb.astype(np.float64)
-    broken = ~np.isfinite(rgb).all(-1)  # sun discs overflow half floats
-    if broken.any():
-        rgb[broken] = np.nanmax(np.where(np.isfinite(rgb), rgb, 0))
-    return np.maximum(rgb, 0)
+    rgb = np.nan_to_num(np.maximum(rgb, 0), posinf=6e4)
+    # The compression leaves black holes in the sun's disc: fill them with what is bright around them.
+    bright = np.stack([maximum_filter(rgb[..., c], 7) for c in range(3)], -1)
+    hole = (rgb.min(-1) < 0.05 * bright.mean(-1)) & (bright.mean(-1) > 25000 * np.median(rgb))
+    rgb[hole] = bright[hole].mean(-1, keepdims=True)
+    return rgb
 
 
 def convert(path: Path) -> tuple[np.ndarray, dict]:
@@ -55,7 +57,7 @@ def convert(path: Path) -> tuple[np.ndarray, dict]:
     i = np.unravel_index(bright.argmax(), bright.shape)
     sun = np.array([x[i], y[i], z[i]])
     near = (x * sun[0] + y * sun[1] + z * sun[2]) > np.cos(0.14)
-    strength = min((np.maximum(a - 2.5, 0) * solid * near[..., None]).sum((0, 1)).mean() / np.pi, 2.2)
+    strength = min((np.maximum(a - 2.5, 0) * solid * near[..., None]).sum((0, 1)).mean() / np.pi, 1.6)
     basis = [0.2821 + 0 * x, 0.4886 * y, 0.4886 * z, 0.4886 * x, 1.0925 * x * y, 1.0925 * y * z,
              0.3154 * (3 * z * z - 1), 1.0925 * x * z, 0.5463 * (x * x - y * y)]
     cosine = [np.pi] + [2.0944] * 3 + [0.7854] * 5

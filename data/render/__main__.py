@@ -1,0 +1,69 @@
+"""`python -m data.render all | image | sheet`: draw the data set, one picture, or a contact sheet."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # one thread per process; the processes share out the cores
+
+try:
+    from PIL import Image
+
+    from . import export
+    from .bodies import REMEDY, data_folder
+    from .shading import HEIGHTS, render
+except ModuleNotFoundError as error:
+    sys.exit(f"data.render: the package {error.name!r} is missing; pip install -e .[render]")
+
+
+def _numbers(text: str) -> list[int]:
+    """'3', '1-8' or '1,4,7-9' -> list of whole numbers."""
+    out = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        try:
+            out += range(int(first), int(last or first) + 1)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers such as 3 or 1,4,7-9") from None
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m data.render", description=__doc__)
+    sub = parser.add_subparsers(dest="command", required=True)
+    a = sub.add_parser("all", help="draw the whole data set; goes on where an interrupted call stopped")
+    a.add_argument("--out", type=Path, default=Path("data/people"))
+    a.add_argument("--train", type=int, default=250, help="identities for training")
+    a.add_argument("--test", type=int, default=50, help="identities for testing")
+    a.add_argument("--test-pairs", type=int, default=1000)
+    a.add_argument("--workers", type=int, default=None, help="processes; default: one per core")
+    i = sub.add_parser("image", help="draw one picture and print its key points")
+    i.add_argument("identity", type=int)
+    i.add_argument("view", type=int, help="0..19: five frames of each of four cameras")
+    i.add_argument("--height", type=int, default=128, choices=HEIGHTS)
+    i.add_argument("--out", type=Path, default=Path("person.png"))
+    s = sub.add_parser("sheet", help="draw a contact sheet")
+    s.add_argument("--identities", type=_numbers, default=_numbers("1-8"))
+    s.add_argument("--views", type=_numbers, default=_numbers("0-19"))
+    s.add_argument("--height", type=int, default=128, choices=HEIGHTS)
+    s.add_argument("--out", type=Path, default=Path("sheet.png"))
+    args = parser.parse_args()
+    try:
+        data_folder()
+        if args.command == "all":
+            export.export(args.out, args.train, args.test, args.test_pairs, args.workers)
+        elif args.command == "image":
+            result = render(args.identity, args.view, args.height)
+            Image.fromarray(result.image).save(args.out)
+            ys, xs = export.protocol(result.keypoints)
+            print(f"{export.image_name(args.identity, args.view)}: {ys}: {xs}")
+        else:
+            export.contact_sheet(args.identities, args.views, args.height, args.out)
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"data.render: {error}")
+
+
+if __name__ == "__main__":
+    main()
