@@ -36,7 +36,7 @@ def heatmaps(pose: Tensor, height: int, width: int, sigma: float | None = None) 
 
 
 def decode(maps: Tensor, threshold: float = 1e-3, reach: float = 0.2) -> Tensor:
-    """Joints `[B, 18, 2]` in pixels, to a fraction of one, from heat maps `[B, 18, H, W]`; NaN without a peak.
+    """Joints `[B, 18, 2]`, to a fraction of a pixel, from heat maps `[B, 18, H, W]`; NaN without a peak.
 
     The logarithm of a Gaussian is a parabola, so the three pixels around the highest one give its vertex
     exactly. At a border the three nearest pixels inside are used and the vertex may lie outside the picture,
