@@ -124,7 +124,13 @@ def test_a_bone_lies_between_its_joints():
     y, x = np.mgrid[:128, :64]
     assert abs(np.average(x, weights=change) - 30) < 0.2  # a half-pixel shift would show
     assert abs(np.average(y, weights=change) - 40) < 0.2
-    assert 1 <= (change[30:50] > 0).sum(1).mean() <= 4  # thin
+    thickness = (change[30:50] > 0).sum(1).mean()
+    assert 1 <= thickness <= 4
+    outlined = draw_skeleton(GREY, pose_of(Rsho=(30, 20), Relb=(30, 60)))
+    assert has_colour(outlined[40, 30], VERMILION)
+    row = outlined[40].astype(int).sum(1)
+    assert row[:30].min() < 0.6 * 384 and row[31:].min() < 0.6 * 384  # dark on both sides
+    assert (outlined != GREY)[30:50].any(2).sum(1).mean() > thickness
 
 
 def test_left_and_right_have_different_colours_in_every_pair():
@@ -182,6 +188,9 @@ def test_pose_picture_is_a_skeleton_on_a_plain_ground():
     shown = pose_picture(spread_pose(), 128, 64)
     assert shown.shape == (128, 64, 3)
     assert tuple(shown[127, 63]) == PAPER
+    assert np.array_equal(
+        shown, draw_skeleton(np.full((128, 64, 3), PAPER, np.uint8), spread_pose(), outline=None)
+    )
     assert has_colour(shown[10, 10], GREEN)
     assert np.array_equal(pose_picture(MISSING, 20, 10), np.full((20, 10, 3), PAPER, np.uint8))
 
