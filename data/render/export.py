@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from .scene import CAMERAS, FRAMES, VIEWS, camera
+from .scene import FRAMES, VIEWS, camera, place_name
 from .shading import Rendered, render
 
 JPEG = {"quality": 88, "subsampling": 0, "optimize": True}
@@ -36,14 +36,17 @@ def protocol(keypoints: np.ndarray) -> tuple[list[int], list[int]]:
 
 
 def _view_row(name: str, r: Rendered) -> list:
-    from .scene import _schedule
-
     p = r.plan
-    cam = camera(p.identity, p.camera, 128)
-    _, _, _, places, streets = _schedule(p.identity)
-    place = ("street lit by " if streets[p.camera - 1] else "") + places[p.camera - 1]
-    return [name, p.view, p.pose.kind, round(float(np.degrees(p.yaw))) % 360, place, int(p.company is not None),
-            cam.occluder[0] if cam.occluder else ""]
+    obstacle = camera(p.identity, p.camera, 128).occluder
+    return [
+        name,
+        p.view,
+        p.pose.kind,
+        round(float(np.degrees(p.yaw))) % 360,
+        place_name(p.identity, p.camera),
+        int(p.company is not None),
+        obstacle[0] if obstacle else "",
+    ]
 
 
 def _write(path: Path, write) -> None:
@@ -84,20 +87,26 @@ def choose_test_pairs(pairs: list[tuple[str, str]], count: int, seed: int = 0) -
     people = sorted({a.split("_")[0] for a, _ in pairs})
     each, rest = divmod(count, 2 * len(people))
     if rest:
-        raise ValueError(f"{count} test pairs cannot be split into two halves over {len(people)} identities equally")
+        raise ValueError(
+            f"{count} test pairs cannot be split into two halves over {len(people)} identities equally"
+        )
     chosen = []
     for person in people:
         own = [p for p in pairs if p[0].startswith(person + "_")]
         for same in (True, False):
             kind = [p for p in own if (p[0].split("s")[0] == p[1].split("s")[0]) == same]
             if len(kind) < each:
-                raise ValueError(f"identity {person} has {len(kind)} pairs of {'one camera' if same else 'two cameras'}, "
-                                 f"{each} are needed")
+                raise ValueError(
+                    f"identity {person} has {len(kind)} pairs of {'one camera' if same else 'two cameras'}, "
+                    f"{each} are needed"
+                )
             chosen += [kind[i] for i in sorted(rng.choice(len(kind), each, replace=False))]
     return chosen
 
 
-def export(out: Path, train: int = 250, test: int = 50, test_pairs: int = 1000, workers: int | None = None) -> None:
+def export(
+    out: Path, train: int = 250, test: int = 50, test_pairs: int = 1000, workers: int | None = None
+) -> None:
     """Draws identities 1..train+test into `out`; the first `train` are for training.
 
     Identities that an earlier, interrupted call has finished are not drawn again.
@@ -109,7 +118,10 @@ def export(out: Path, train: int = 250, test: int = 50, test_pairs: int = 1000, 
             (out / f"people-{kind}" / split).mkdir(parents=True, exist_ok=True)
     people = [(i, "train" if i <= train else "test", str(out)) for i in range(1, train + test + 1)]
     todo = [job for job in people if not (parts / f"{job[0]:04d}.json").is_file()]
-    with Pool(workers or os.cpu_count()) as pool, tqdm(total=len(people) * VIEWS, initial=(len(people) - len(todo)) * VIEWS, unit="image") as bar:
+    with (
+        Pool(workers or os.cpu_count()) as pool,
+        tqdm(total=len(people) * VIEWS, initial=(len(people) - len(todo)) * VIEWS, unit="image") as bar,
+    ):
         for _ in pool.imap_unordered(_export_identity, todo):
             bar.update(VIEWS)
     rows = [row for i, _, _ in people for row in json.loads((parts / f"{i:04d}.json").read_text())]
@@ -117,7 +129,10 @@ def export(out: Path, train: int = 250, test: int = 50, test_pairs: int = 1000, 
         own = [r for r in rows if r["split"] == split]
         names = [f"{r['view'][0]}.jpg" for r in own]
         text = "".join(f"{n}: {r['y']}: {r['x']}\n" for n, r in zip(names, own, strict=True))
-        _write(out / f"people-annotation-{split}.csv", lambda p, t=text: p.write_text("name:keypoints_y:keypoints_x\n" + t))
+        _write(
+            out / f"people-annotation-{split}.csv",
+            lambda p, t=text: p.write_text("name:keypoints_y:keypoints_x\n" + t),
+        )
         usable = {n for n, r in zip(names, own, strict=True) if all(r["y"][j] >= 0 for j in NEEDED)}
         pairs = make_pairs(names, usable)
         if split == "test":
@@ -135,9 +150,8 @@ def export(out: Path, train: int = 250, test: int = 50, test_pairs: int = 1000, 
 
 def contact_sheet(identities: list[int], views: list[int], height: int, path: Path) -> None:
     """A PNG with one row per identity and one column per view."""
-    rows = [np.concatenate([render(i, v, height).image for v in views], 1)
-            for i in tqdm(identities, desc="contact sheet", unit="identity")]
+    rows = [
+        np.concatenate([render(i, v, height).image for v in views], 1)
+        for i in tqdm(identities, desc="contact sheet", unit="identity")
+    ]
     Image.fromarray(np.concatenate(rows)).save(path)
-
-
-__all__ = ["CAMERAS", "FRAMES", "VIEWS", "choose_test_pairs", "contact_sheet", "export", "image_name", "make_pairs", "protocol"]

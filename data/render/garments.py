@@ -1,7 +1,8 @@
 """Garments: an identity's body at rest and the shells, hair and bags around it, each with the area it covers.
 
-Clothes are offset copies of the skinned helper meshes of MakeHuman's base mesh (tights, skirt, hair). Where a shell
-exists is a signed field per vertex, positive inside; fragments below zero are dropped, which gives straight hems.
+Clothes are offset copies of the skinned helper meshes of MakeHuman's base mesh (tights, skirt, hair). Where a
+shell exists is a signed field per vertex, positive inside; fragments below zero are dropped, which gives
+straight hems.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ ATTRIBUTES = ("arm", "armt", "legt", "trunk", "up", "front", "head")
 
 @dataclass
 class Part:
-    """A mesh at rest: vertices [n,3], triangles [m,3], skin weights [n,bones], field [n], attributes [n,7]."""
+    """A mesh at rest: vertices [n,3], triangles [m,3], weights [n,bones], field [n], attributes [n,7]."""
 
     name: str
     rest: np.ndarray
@@ -43,8 +44,8 @@ class Identity:
     height: float
     look: Look
     parts: list[Part]
-    face_points: np.ndarray  # indices of nose, right eye, left eye, right ear, left ear: rows of face_weights
-    face_weights: sp.csr_matrix
+    face_points: np.ndarray  # the vertices that the face's key points depend on
+    face_weights: sp.csr_matrix  # [5,V]: nose, right eye, left eye, right ear, left ear as means of vertices
     chin: float
     head_height: float
     eyes: np.ndarray
@@ -64,8 +65,16 @@ def _layout() -> dict:
     """What depends on the base mesh alone: index lists, smoothing matrices, weights of body regions."""
     m: Model = model()
     eyes = np.concatenate([m.faces["helper-l-eye"], m.faces["helper-r-eye"]])
-    out = {name: _remap(q) for name, q in (("body", m.faces["body"]), ("tights", m.faces["helper-tights"]),
-                                           ("skirt", m.faces["helper-skirt"]), ("hair", m.faces["helper-hair"]), ("eye", eyes))}
+    out = {
+        name: _remap(q)
+        for name, q in (
+            ("body", m.faces["body"]),
+            ("tights", m.faces["helper-tights"]),
+            ("skirt", m.faces["helper-skirt"]),
+            ("hair", m.faces["helper-hair"]),
+            ("eye", eyes),
+        )
+    }
     out["smooth"] = {k: smoother(out[k][1], len(out[k][0])) for k in ("body", "tights", "skirt")}
     head = m.bone("head")
 
@@ -76,12 +85,15 @@ def _layout() -> dict:
     out["arm"] = region("upperarm", "lowerarm", "wrist", "finger", "metacarpal")
     out["leg"] = region("upperleg", "lowerleg", "foot", "toe")
     out["head"] = np.asarray(m.weights[:, [i for i in range(head, len(m.bones))]].sum(1)).ravel()
-    # Face points: the foremost vertex on the middle line between mouth and eyes, and the outermost of each ear.
+    # Face points: the foremost vertex on the middle line between mouth and eyes, and the outermost of each
+    # ear.
     body = out["body"][0]
     v = m.template[body]
     eye = m.template[out["eye"][0]]
     eye_z = eye[:, 2].mean()
-    middle = (np.abs(v[:, 0]) < 0.004) & (v[:, 2] < eye_z) & (v[:, 2] > eye_z - 0.07) & (out["head"][body] > 0.5)
+    middle = (
+        (np.abs(v[:, 0]) < 0.004) & (v[:, 2] < eye_z) & (v[:, 2] > eye_z - 0.07) & (out["head"][body] > 0.5)
+    )
     nose = body[np.nonzero(middle)[0][v[middle][:, 1].argmin()]]
     level = (out["head"][body] > 0.5) & (np.abs(v[:, 2] - (eye_z - 0.02)) < 0.04)
     ears = [body[np.nonzero(level)[0][(s * v[level][:, 0]).argmax()]] for s in (-1, 1)]
@@ -96,7 +108,7 @@ def _layout() -> dict:
 
 
 def _along(v: np.ndarray, heads: np.ndarray, names: tuple[str, str, str]) -> np.ndarray:
-    """Position along a limb of two bones on either side: 0 at its root, 1 at the middle joint, 2 at its end."""
+    """Position along a limb of two bones, either side: 0 at its root, 1 at the middle joint, 2 at its end."""
     m = model()
     best, t = np.full(len(v), 1e9), np.zeros(len(v))
     for s, sign in (("L", 1), ("R", -1)):
@@ -130,10 +142,18 @@ class _Dresser:
         self.chin, self.head_height = top[:, 2].min(), np.ptp(top[:, 2])
         mid = (top[:, 1].max() + top[:, 1].min()) / 2
         self.crown = np.array([0, mid, self.chin + 0.55 * self.head_height])
-        self.attributes = np.stack([
-            self.lay["arm"], _along(rest, heads, ("upperarm01", "lowerarm01", "wrist")),
-            np.where(z > knee, (hip - z) / (hip - knee), 1 + (knee - z) / (knee - ankle)), (z - hip) / (neck[2] - hip),
-            (z - self.chin) / self.head_height, (mid - rest[:, 1]) / self.head_height, self.lay["head"]], 1).astype(np.float32)
+        self.attributes = np.stack(
+            [
+                self.lay["arm"],
+                _along(rest, heads, ("upperarm01", "lowerarm01", "wrist")),
+                np.where(z > knee, (hip - z) / (hip - knee), 1 + (knee - z) / (knee - ankle)),
+                (z - hip) / (neck[2] - hip),
+                (z - self.chin) / self.head_height,
+                (mid - rest[:, 1]) / self.head_height,
+                self.lay["head"],
+            ],
+            1,
+        ).astype(np.float32)
         self.neck_y = neck[1]
         self.parts: list[Part] = []
 
@@ -160,24 +180,55 @@ class _Dresser:
             out["jacket"] = np.where(front & (arm < 0.5), np.minimum(j, (np.abs(v[:, 0]) - gap) * 4), j)
         return out
 
-    def add(self, name: str, rest: np.ndarray, tris: np.ndarray, ids: np.ndarray, field: np.ndarray, cull: bool = False) -> None:
+    def add(
+        self,
+        name: str,
+        rest: np.ndarray,
+        tris: np.ndarray,
+        ids: np.ndarray,
+        field: np.ndarray,
+        cull: bool = False,
+    ) -> None:
         field = field.astype(np.float32)
         tris = tris[(field[tris] > 0).any(1)]
         if not len(tris):
             return
         used, tris = _remap(tris)
-        self.parts.append(Part(name, rest[used], tris, self.m.weights[ids[used]], field[used], self.attributes[ids[used]],
-                               self.rest[ids[used]], incidence(tris, len(used)), cull))
+        self.parts.append(
+            Part(
+                name,
+                rest[used],
+                tris,
+                self.m.weights[ids[used]],
+                field[used],
+                self.attributes[ids[used]],
+                self.rest[ids[used]],
+                incidence(tris, len(used)),
+                cull,
+            )
+        )
 
     def rigid(self, name: str, bone: str, solid: tuple[np.ndarray, np.ndarray]) -> None:
         v, tris = solid
         n = len(v)
-        weights = sp.csr_matrix((np.ones(n, np.float32), (np.arange(n), np.full(n, self.m.bone(bone)))), (n, len(self.m.bones)))
-        self.parts.append(Part(name, v, tris, weights, np.ones(n, np.float32), np.zeros((n, len(ATTRIBUTES)), np.float32),
-                               v, incidence(tris, n)))
+        weights = sp.csr_matrix(
+            (np.ones(n, np.float32), (np.arange(n), np.full(n, self.m.bone(bone)))), (n, len(self.m.bones))
+        )
+        self.parts.append(
+            Part(
+                name,
+                v,
+                tris,
+                weights,
+                np.ones(n, np.float32),
+                np.zeros((n, len(ATTRIBUTES)), np.float32),
+                v,
+                incidence(tris, n),
+            )
+        )
 
     def shell(self, times: int, offset) -> tuple[np.ndarray, np.ndarray]:
-        """The tights mesh smoothed `times` times and pushed out so far that it clears the body by `offset`."""
+        """The tights mesh smoothed `times` times and pushed out until it clears the body by `offset`."""
         ids, quads = self.lay["tights"]
         matrix, tris, tight = self.lay["smooth"]["tights"], triangles(quads), self.rest[ids]
         v = smooth(matrix, tight, times)
@@ -197,13 +248,19 @@ class _Dresser:
         # legs
         legs, _ = self.shell(4, 0.006 * k)
         for s, sign in (("L", 1), ("R", -1)):
-            hip, knee, ankle = (self.heads[self.m.bone(f"{b}.{s}")] for b in ("upperleg01", "lowerleg01", "foot"))
+            hip, knee, ankle = (
+                self.heads[self.m.bone(f"{b}.{s}")] for b in ("upperleg01", "lowerleg01", "foot")
+            )
             sel = (np.sign(tight[:, 0]) == sign) & (legt > -0.1) & (lay["leg"][ids] > 0.3)
             t = np.clip(legt[sel], 0, 2)[:, None]
             axis = np.where(t < 1, hip + (knee - hip) * t, knee + (ankle - knee) * (t - 1))
             d = (legs[sel] - axis) * [1, 1, 0]
             r = np.linalg.norm(d, axis=1, keepdims=True)
-            wide = k * (0.097 - 0.014 * t + 0.06 * look.flare * np.clip(t - 1, 0, 1)) * (0.82 + 0.3 * look.looseness)
+            wide = (
+                k
+                * (0.097 - 0.014 * t + 0.06 * look.flare * np.clip(t - 1, 0, 1))
+                * (0.82 + 0.3 * look.looseness)
+            )
             legs[sel] += d * (np.maximum(r, wide * np.clip(t * 4, 0, 1)) / np.maximum(r, 1e-6) - 1)
         legs = smooth(lay["smooth"]["tights"], legs, 2)
         if look.skirt:
@@ -216,18 +273,20 @@ class _Dresser:
             self.add("skirt", skirt, triangles(squads), sid, self.fields(sid)["skirt"])
             waist = np.where(arm > 0.5, -1, np.minimum(0.3 - trunk, (0.1 - legt) * 0.8))
             self.add("skirt", legs, tris, ids, waist)
-            self.add("shoe", self.shell(2, 0.007 * k)[0], tris, ids, f["shoe"])
         else:
             over = np.full(len(ids), 1.0) if low_waist else 0.03 - np.where(arm > 0.5, -1, f["top"])
             self.add("bottom", legs, tris, ids, np.minimum(np.minimum(f["bottom"], over), 0.02 - covered))
-            shoe = self.shell(2, 0.007 * k)[0]
-            # let wide hems fall over the shoe
-            self.add("shoe", shoe, tris, ids, f["shoe"])
-        # top and jacket
+        self.add("shoe", self.shell(2, 0.007 * k)[0], tris, ids, f["shoe"])
         top, n = self.shell(look.folds, trunk_or_arm)
         drape = np.where(arm < 0.5, np.clip(0.35 - trunk, 0, 0.6) * 0.03 * k, 0)[:, None] * n * [1, 1, 0]
         tucked = np.where(arm > 0.5, 1.0, trunk - 0.24) if low_waist else np.full(len(ids), 1.0)
-        self.add("top", top if low_waist else top + drape, tris, ids, np.minimum(np.minimum(f["top"], tucked), 0.02 - covered))
+        self.add(
+            "top",
+            top if low_waist else top + drape,
+            tris,
+            ids,
+            np.minimum(np.minimum(f["top"], tucked), 0.02 - covered),
+        )
         if look.jacket is not None:
             jacket, n = self.shell(look.folds + 8, trunk_or_arm + 0.014 * k)
             drape = np.where(arm < 0.5, np.clip(0.45 - trunk, 0, 1) * 0.045 * k, 0)[:, None] * n * [1, 1, 0]
@@ -236,8 +295,14 @@ class _Dresser:
     def skin_and_hair(self) -> None:
         look, k, lay, ids = self.look, self.k, self.lay, self.body_ids
         quads, f, a = lay["body"][1], self.fields(self.body_ids), self.attributes[self.body_ids]
-        clothed = np.maximum.reduce([f["top"], f["shoe"], np.minimum(f["skirt"], np.where(a[:, 0] > 0.5, -1, 1))
-                                     if look.skirt else f["bottom"], f.get("jacket", f["top"])])
+        clothed = np.maximum.reduce(
+            [
+                f["top"],
+                f["shoe"],
+                np.minimum(f["skirt"], np.where(a[:, 0] > 0.5, -1, 1)) if look.skirt else f["bottom"],
+                f.get("jacket", f["top"]),
+            ]
+        )
         bare = np.where(a[:, 6] > 0.6, 1.0, 0.07 - clothed)
         if look.skirt:  # legs inside a skirt may show when they swing
             bare = np.where((a[:, 2] > 0.15) & (a[:, 0] < 0.5), np.maximum(bare, 0.035 - f["shoe"]), bare)
@@ -256,7 +321,11 @@ class _Dresser:
         scalp = v + (smoothed - v) * ear  # hair lies on the skull, not on the ears
         line = up - (0.55 + 0.68 * forward + 0.10 * np.clip(forward, 0, 1) * wide) - 0.03 * grain
         beside = np.where((forward > 0.0) & (up < 0.66), 0.6 - wide, 1.0)  # temples and ears stay free
-        ears = np.where((wide > 0.92) & (up < 0.62), -1.0, 1.0) if look.style in ("short", "crew", "bun", "pony") else 1.0
+        ears = (
+            np.where((wide > 0.92) & (up < 0.62), -1.0, 1.0)
+            if look.style in ("short", "crew", "bun", "pony")
+            else 1.0
+        )
         hairy = np.minimum(np.minimum(np.minimum(line, beside), up - 0.2), ears)
         if look.cap:
             hairy = np.minimum(hairy, 0.78 - up)
@@ -265,8 +334,16 @@ class _Dresser:
             self.add("hair", scalp + out * (swell + 0.004)[:, None], triangles(skull), ids, hairy)
         if look.cap:
             self.add("cap", scalp + out * 0.02 * k, triangles(skull), ids, up - 0.66 - 0.22 * forward)
-            self.rigid("cap", "head", ellipsoid(self.crown + [0, -0.6 * self.head_height, 0.2 * self.head_height],
-                                                np.array([0.072, 0.075, 0.008]) * k, 2.3, 8))
+            self.rigid(
+                "cap",
+                "head",
+                ellipsoid(
+                    self.crown + self.head_height * np.array([0, -0.6, 0.2]),
+                    np.array([0.072, 0.075, 0.008]) * k,
+                    2.3,
+                    8,
+                ),
+            )
         if look.style in ("long", "bob"):
             hid, hquads = lay["hair"]
             ha, hv = self.attributes[hid], self.rest[hid]
@@ -275,36 +352,67 @@ class _Dresser:
             clear = np.where((ha[:, 5] > 0.22) & (ha[:, 4] < 0.86), -1, 1)
             self.add("hair", hv, triangles(hquads), hid, np.minimum(np.minimum(ragged, behind), clear))
         if look.style == "bun":
-            self.rigid("hair", "head", ellipsoid(self.crown + [0, 0.5 * self.head_height, 0.16 * self.head_height],
-                                                 np.array([0.042, 0.04, 0.042]) * k, 2, 9))
+            self.rigid(
+                "hair",
+                "head",
+                ellipsoid(
+                    self.crown + self.head_height * np.array([0, 0.5, 0.16]),
+                    np.array([0.042, 0.04, 0.042]) * k,
+                    2,
+                    9,
+                ),
+            )
         if look.style == "pony":
-            self.rigid("hair", "head", ellipsoid(self.crown + [0, 0.53 * self.head_height, -0.25 * self.head_height],
-                                                 np.array([0.03, 0.032, 0.13]) * k, 2, 9))
+            self.rigid(
+                "hair",
+                "head",
+                ellipsoid(
+                    self.crown + self.head_height * np.array([0, 0.53, -0.25]),
+                    np.array([0.03, 0.032, 0.13]) * k,
+                    2,
+                    9,
+                ),
+            )
 
     def bags(self) -> None:
         look, k, at = self.look, self.k, self.m.bone
         if look.pack:
             ids = self.lay["tights"][0]
             back = (np.abs(self.rest[ids][:, 0]) < 0.1) & (np.abs(self.attributes[ids][:, 3] - 0.65) < 0.25)
-            centre = np.array([0, self.rest[ids][back, 1].max() + 0.07 * k, self.heads[at("spine02")][2] - 0.02])
+            centre = np.array(
+                [0, self.rest[ids][back, 1].max() + 0.07 * k, self.heads[at("spine02")][2] - 0.02]
+            )
             self.rigid("bag", "spine02", ellipsoid(centre, np.array([0.145, 0.085, 0.21]) * k, 3.2))
         if look.shoulder_bag:
-            wide = np.abs(self.rest[self.lay["tights"][0]][np.abs(self.attributes[self.lay["tights"][0]][:, 3]) < 0.15][:, 0])
-            centre = np.array([np.quantile(wide, 0.9) + 0.05 * k, 0.02, self.heads[at("upperleg01.L")][2] + 0.02])
+            wide = np.abs(
+                self.rest[self.lay["tights"][0]][np.abs(self.attributes[self.lay["tights"][0]][:, 3]) < 0.15][
+                    :, 0
+                ]
+            )
+            centre = np.array(
+                [np.quantile(wide, 0.9) + 0.05 * k, 0.02, self.heads[at("upperleg01.L")][2] + 0.02]
+            )
             self.rigid("bag", "root", ellipsoid(centre, np.array([0.045, 0.125, 0.10]) * k, 4))
 
 
 @lru_cache(maxsize=8)
 def identity(number: int) -> Identity:
-    """The person with this number (any integer >= 0): the same body and look whenever and wherever it is asked for."""
+    """The person with this number (any integer >= 0): the same body and look whenever and wherever it is
+    asked for.
+    """
     rng = np.random.default_rng([11, number])
     m = model()
     phenotype = random_phenotype(rng)
     rest, heads = m.morph(phenotype, random_local(rng))
     body = _layout()["body"][0]
     floor, tall = rest[body, 2].min(), np.ptp(rest[body, 2])
-    height = float(rng.uniform(1.32, 1.6) if phenotype["age"] < 0.62 else
-                   rng.normal(1.64, 0.06) if phenotype["gender"] > 0.5 else rng.normal(1.77, 0.07))
+    height = float(
+        rng.uniform(1.32, 1.6)
+        if phenotype["age"] < 0.62
+        else rng.normal(1.64, 0.06)
+        if phenotype["gender"] > 0.5
+        else rng.normal(1.77, 0.07)
+    )
     rest, heads = (rest - [0, 0, floor]) * (height / tall), (heads - [0, 0, floor]) * (height / tall)
     look = random_look(rng, phenotype)
     d = _Dresser(rest, heads, height, look)
@@ -312,5 +420,17 @@ def identity(number: int) -> Identity:
     d.clothes()
     d.bags()
     face = _layout()["face"]
-    return Identity(number, phenotype, rest, heads, height, look, d.parts, np.unique(face.indices), face,
-                    d.chin, d.head_height, face[[1, 2]] @ rest)
+    return Identity(
+        number,
+        phenotype,
+        rest,
+        heads,
+        height,
+        look,
+        d.parts,
+        np.unique(face.indices),
+        face,
+        d.chin,
+        d.head_height,
+        face[[1, 2]] @ rest,
+    )

@@ -10,15 +10,44 @@ import numpy as np
 from .bodies import model
 
 DEG = np.pi / 180
-KINDS = ("walk", "stand", "phone", "call", "hips", "raise", "wave", "cross", "run", "reach", "look", "pockets",
-         "sit", "crouch", "carry")
-COMMON = ("stand", "phone", "call", "hips", "raise", "wave", "cross", "run", "reach", "look", "pockets", "walk", "walk")
+KINDS = (
+    "walk",
+    "stand",
+    "phone",
+    "call",
+    "hips",
+    "raise",
+    "wave",
+    "cross",
+    "run",
+    "reach",
+    "look",
+    "pockets",
+    "sit",
+    "crouch",
+    "carry",
+)
+COMMON = (
+    "stand",
+    "phone",
+    "call",
+    "hips",
+    "raise",
+    "wave",
+    "cross",
+    "run",
+    "reach",
+    "look",
+    "pockets",
+    "walk",
+    "walk",
+)
 SPECIAL = ("sit", "crouch", "carry")
 
 
 @dataclass
 class Pose:
-    """Arms are (forward, sideways, elbow, inward turn in radians), legs (forward, sideways, knee, toes down)."""
+    """Arms are (forward, sideways, elbow, inward in radians), legs (forward, sideways, knee, toes down)."""
 
     kind: str
     lean: float = 0.0
@@ -53,14 +82,25 @@ def walking(phase: float, stride: float, swing: float, kind: str = "walk") -> Po
     pose = Pose(kind, lean=3 + 2 * stride, twist=6 * stride * s)
     for side, forward, lift in (("L", s, np.cos(phase)), ("R", -s, -np.cos(phase))):
         knee = 6 + 50 * stride * max(0, lift) ** 1.3 + (8 if forward > 0.5 else 0)
-        toes = (-18 * stride if forward > 0.6 else 0) + (25 * stride if forward < -0.5 else 0) + 12 * stride * max(0, lift)
+        toes = (
+            (-18 * stride if forward > 0.6 else 0)
+            + (25 * stride if forward < -0.5 else 0)
+            + 12 * stride * max(0, lift)
+        )
         pose.legs[side] = (24 * stride * forward + 3, 0, knee, toes)
-        pose.arms[side] = (-24 * stride * swing * forward, 8, 14 + 18 * stride * max(0, -forward) * swing, 0.2)
+        pose.arms[side] = (
+            -24 * stride * swing * forward,
+            8,
+            14 + 18 * stride * max(0, -forward) * swing,
+            0.2,
+        )
     return pose
 
 
 def random_pose(kind: str, rng: np.random.Generator, phase: float | None = None) -> Pose:
-    """A random pose of one of KINDS. `phase` fixes the gait of a walk or run. Raises ValueError for another kind."""
+    """A random pose of one of KINDS. `phase` fixes the gait of a walk or run. Raises ValueError for another
+    kind.
+    """
     if kind not in KINDS:
         raise ValueError(f"unknown kind of pose {kind!r}; known: {', '.join(KINDS)}")
     u = rng.uniform
@@ -140,8 +180,11 @@ def kinematics(heads: np.ndarray, pose: Pose, yaw: float = 0.0) -> tuple[np.ndar
     at = {name: i for i, name in enumerate(m.bones)}
     turn, aim = {}, {}
     for b in ("spine05", "spine04", "spine03", "spine02", "spine01"):
-        turn[b] = (rotation((1, 0, 0), pose.lean * DEG / 5) @ rotation((0, 1, 0), pose.side * DEG / 5)
-                   @ rotation((0, 0, 1), pose.twist * DEG / 5))
+        turn[b] = (
+            rotation((1, 0, 0), pose.lean * DEG / 5)
+            @ rotation((0, 1, 0), pose.side * DEG / 5)
+            @ rotation((0, 0, 1), pose.twist * DEG / 5)
+        )
     for b in ("neck01", "neck02", "head"):
         turn[b] = rotation((0, 0, 1), pose.head_turn * DEG / 3) @ rotation((1, 0, 0), pose.nod * DEG / 3)
     for s, sign in (("L", 1), ("R", -1)):
@@ -156,15 +199,21 @@ def kinematics(heads: np.ndarray, pose: Pose, yaw: float = 0.0) -> tuple[np.ndar
         e = elbow * DEG
         fore = np.cos(e) * d + np.sin(e) * (np.cos(inward) * u + np.sin(inward) * inner)
         turn[f"clavicle.{s}"] = rotation((0, 1, 0), -sign * min(30, 25 * max(0, d[2] + 0.15)) * DEG)
-        aim |= {f"upperarm01.{s}": (f"lowerarm01.{s}", d), f"lowerarm01.{s}": (f"wrist.{s}", fore),
-                f"wrist.{s}": (f"metacarpal2.{s}", fore)}
+        aim |= {
+            f"upperarm01.{s}": (f"lowerarm01.{s}", d),
+            f"lowerarm01.{s}": (f"wrist.{s}", fore),
+            f"wrist.{s}": (f"metacarpal2.{s}", fore),
+        }
         forward, sideways, knee, toes = pose.legs[s]
         d, u = _limb(forward, sideways, sign)
         shin = np.cos(knee * DEG) * d - np.sin(knee * DEG) * u
         rest = heads[at[f"toe1-1.{s}"]] - heads[at[f"foot.{s}"]]
         drop = np.arctan2(-rest[2], np.hypot(rest[0], rest[1])) + toes * DEG
-        aim |= {f"upperleg01.{s}": (f"lowerleg01.{s}", d), f"lowerleg01.{s}": (f"foot.{s}", shin),
-                f"foot.{s}": (f"toe1-1.{s}", np.array([sign * 0.16, -np.cos(drop), -np.sin(drop)]))}
+        aim |= {
+            f"upperleg01.{s}": (f"lowerleg01.{s}", d),
+            f"lowerleg01.{s}": (f"foot.{s}", shin),
+            f"foot.{s}": (f"toe1-1.{s}", np.array([sign * 0.16, -np.cos(drop), -np.sin(drop)])),
+        }
     rot, pos = np.zeros((len(m.bones), 3, 3)), np.zeros((len(m.bones), 3))
     for i, (name, parent) in enumerate(zip(m.bones, m.parents, strict=True)):
         if parent < 0:

@@ -1,4 +1,4 @@
-"""Geometry helpers: a z-buffer rasteriser, vertex normals, mesh smoothing, simple solids and noise, in NumPy."""
+"""Geometry helpers: a rasteriser, vertex normals, mesh smoothing, simple solids and noise, in NumPy."""
 
 from functools import cache
 
@@ -80,7 +80,9 @@ def nearest(pixel: np.ndarray, depth: np.ndarray, size: int) -> np.ndarray:
 
 def ellipsoid(centre, radii, power: float = 2.0, n: int = 14) -> tuple[np.ndarray, np.ndarray]:
     """Vertices and triangles of a (super-)ellipsoid: power 2 is round, 4 and more is box-like."""
-    u, w = np.meshgrid(np.linspace(0, np.pi, n), np.linspace(0, 2 * np.pi, 2 * n, endpoint=False), indexing="ij")
+    u, w = np.meshgrid(
+        np.linspace(0, np.pi, n), np.linspace(0, 2 * np.pi, 2 * n, endpoint=False), indexing="ij"
+    )
     v = np.stack([np.sin(u) * np.cos(w), np.sin(u) * np.sin(w), np.cos(u)], -1).reshape(-1, 3)
     v = np.sign(v) * np.abs(v) ** (2 / power) * radii + centre
     i = np.arange(2 * n * n).reshape(n, 2 * n)
@@ -117,7 +119,9 @@ def _slopes() -> list[np.ndarray]:
 
 
 def noise(points: np.ndarray, frequency: float, seed: float, octaves: int = 1) -> np.ndarray:
-    """Value noise in 0..1 at points [n,3]; `frequency` in cells per metre; further octaves double it and halve it."""
+    """Value noise in 0..1 at points [n,3]; `frequency` in cells per metre; further octaves double it and
+    halve it.
+    """
     volume, out, total = _volume(), 0.0, 0.0
     n = len(volume)
     flat = volume.reshape(-1)

@@ -1,4 +1,4 @@
-"""Scenes: which camera, place, light, pose and company each view has. All of it follows from (identity, view)."""
+"""Scenes: the camera, place, light, pose and company of each view, all from (identity, view) alone."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +12,12 @@ from .raster import noise
 
 CAMERAS, FRAMES = 4, 5
 VIEWS = CAMERAS * FRAMES
-PASSER_BY, OCCLUDER, SPECIAL_FRAME, STREET = 0.045, 0.035, 0.32, 0.42  # shares of frames, cameras, cameras, cameras
+PASSER_BY, OCCLUDER, SPECIAL_FRAME, STREET = (
+    0.045,
+    0.035,
+    0.32,
+    0.42,
+)  # shares of frames, cameras, cameras, cameras
 STRANGERS = 100_000  # passers-by are identities from this number on, so never one of the data set's
 SS = 3  # samples per pixel and axis
 
@@ -29,8 +34,10 @@ class Company:
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens in one view. `yaw` is the heading in radians: 0 towards the camera, growing counter-clockwise
-    seen from above; `shift` moves the person in the frame (pixels at 128x64), `depth` away from the camera (m)."""
+    """What happens in one view. `yaw` is the heading in radians: 0 towards the camera, growing
+    counter-clockwise seen from above; `shift` moves the person in the frame (pixels at 128x64), `depth` away
+    from the camera (m).
+    """
 
     identity: int
     view: int
@@ -45,8 +52,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Camera:
-    """Camera and place of one identity and camera number, at one picture height. Pictures are 2:1; all sizes in
-    super-sampled pixels. `background` is linear light [H*W,3]; `floor` [H*W] and `points` [H*W,3] say what is hit."""
+    """Camera and place of one identity and camera number, at one picture height. Pictures are 2:1; all sizes
+    in super-sampled pixels. `background` is linear light [H*W,3]; `floor` [H*W] and `points` [H*W,3] say what
+    is hit.
+    """
 
     height: int
     origin: np.ndarray
@@ -77,12 +86,16 @@ def check_view(number: int, view: int) -> None:
     if number < 0 or number != int(number):
         raise ValueError(f"identity must be a whole number >= 0, got {number}")
     if not 0 <= view < VIEWS or view != int(view):
-        raise ValueError(f"view must be a whole number in 0..{VIEWS - 1} (5 frames of each of 4 cameras), got {view}")
+        raise ValueError(
+            f"view must be a whole number in 0..{VIEWS - 1} (5 frames of each of 4 cameras), got {view}"
+        )
 
 
 @lru_cache(maxsize=4)
 def _schedule(number: int) -> tuple[list[str], list[float], list[float], list[str], list[bool]]:
-    """Per identity: kind of pose, heading and gait phase of each view; panorama and street flag of each camera."""
+    """Per identity: kind of pose, heading and gait phase of each view; panorama and street flag of each
+    camera.
+    """
     rng = np.random.default_rng([14, number])
     kinds, yaws, phases = [], [], []
     start, slip = rng.uniform(0, 2 * np.pi), rng.permutation(CAMERAS)
@@ -102,6 +115,12 @@ def _schedule(number: int) -> tuple[list[str], list[float], list[float], list[st
     return kinds, yaws, phases, places, [bool(x) for x in rng.random(CAMERAS) < STREET]
 
 
+def place_name(number: int, index: int) -> str:
+    """Where camera 1..4 of an identity stands: a panorama's name, or `street lit by` one."""
+    *_, places, streets = _schedule(number)
+    return ("street lit by " if streets[index - 1] else "") + places[index - 1]
+
+
 def plan(number: int, view: int) -> Plan:
     """The plan of one view; raises ValueError for a negative identity or a view outside 0..19."""
     check_view(number, view)
@@ -111,11 +130,26 @@ def plan(number: int, view: int) -> Plan:
     company = None
     if rng.random() < PASSER_BY:
         side, ahead = rng.choice([-1, 1]), rng.random() < 0.4
-        place = (side * rng.uniform(0.3, 0.45), -rng.uniform(0.7, 0.95)) if ahead else (side * rng.uniform(.25, .6), rng.uniform(.6, 1.6))
+        place = (
+            (side * rng.uniform(0.3, 0.45), -rng.uniform(0.7, 0.95))
+            if ahead
+            else (side * rng.uniform(0.25, 0.6), rng.uniform(0.6, 1.6))
+        )
         other = random_pose(str(rng.choice(["walk", "walk", "stand", "phone"])), rng)
-        company = Company(STRANGERS + int(rng.integers(10_000)), other, float(rng.uniform(0, 2 * np.pi)), place)
-    return Plan(number, view, view // FRAMES + 1, view % FRAMES + 1, pose, yaws[view], float(rng.normal(0, 1.3)),
-                float(rng.uniform(-0.15, 0.15)), company)
+        company = Company(
+            STRANGERS + int(rng.integers(10_000)), other, float(rng.uniform(0, 2 * np.pi)), place
+        )
+    return Plan(
+        number,
+        view,
+        view // FRAMES + 1,
+        view % FRAMES + 1,
+        pose,
+        yaws[view],
+        float(rng.normal(0, 1.3)),
+        float(rng.uniform(-0.15, 0.15)),
+        company,
+    )
 
 
 @lru_cache(maxsize=2)
@@ -141,15 +175,22 @@ def camera(number: int, index: int, height: int) -> Camera:
     azimuth = np.arctan2(light.sun[0], -light.sun[1])
     yaw = u(-np.pi, np.pi) if light.sun_strength < 0.3 else u(-1.75, 1.75) - azimuth
     c, s = np.cos(yaw), np.sin(yaw)
-    sun = np.array([light.sun[0] * c - light.sun[1] * s, light.sun[0] * s + light.sun[1] * c, max(light.sun[2], 0.25)])
+    sun = np.array(
+        [light.sun[0] * c - light.sun[1] * s, light.sun[0] * s + light.sun[1] * c, max(light.sun[2], 0.25)]
+    )
     sun /= np.linalg.norm(sun)
     yy, xx = np.mgrid[0:size_y, 0:size_x] + 0.5
-    rays = np.stack([(xx - centre[0]) / focal, (yy - centre[1]) / focal, np.ones_like(xx)], -1).reshape(-1, 3) @ turn
+    rays = (
+        np.stack([(xx - centre[0]) / focal, (yy - centre[1]) / focal, np.ones_like(xx)], -1).reshape(-1, 3)
+        @ turn
+    )
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     up = irradiance(light.harmonics, np.array([[0, 0, 1.0]]), yaw)[0] + light.sun_strength * sun[2]
     if streets[index - 1]:
         albedo, points, floor = street(rng, origin, rays)
-        back = irradiance(light.harmonics, np.array([[0, -1.0, 0]]), yaw)[0] + light.sun_strength * max(0, -sun[1])
+        back = irradiance(light.harmonics, np.array([[0, -1.0, 0]]), yaw)[0] + light.sun_strength * max(
+            0, -sun[1]
+        )
         background = albedo**2.2 * np.where(floor[:, None], up, back)
     else:
         floor = rays[:, 2] < -0.02
@@ -157,17 +198,40 @@ def camera(number: int, index: int, height: int) -> Camera:
         points = origin + rays * t[:, None]
         far = np.hypot(points[:, 0], points[:, 1]) > 14
         eye = np.array([u(-0.8, 0.8), -u(2.2, 3.5), 1.6])
-        towards = np.where((floor & ~far)[:, None], points - eye, rays * 14 + origin - eye - [0, 0, origin[2] - 1.6])
+        towards = np.where(
+            (floor & ~far)[:, None], points - eye, rays * 14 + origin - eye - [0, 0, origin[2] - 1.6]
+        )
         background = look_up(light.picture, towards, yaw)
         seed = int(rng.integers(1000))
         detail = (noise(points, 30, seed) - 0.5) * 0.20 + (noise(points, 9, seed) - 0.5) * 0.14
         background = background * np.where(floor, 1 + detail, 1)[:, None]
-    person = irradiance(light.harmonics, np.array([[0, -1.0, 0], [0, -0.7, 0.7]]), yaw).mean() + 0.5 * light.sun_strength
+    person = (
+        irradiance(light.harmonics, np.array([[0, -1.0, 0], [0, -0.7, 0.7]]), yaw).mean()
+        + 0.5 * light.sun_strength
+    )
     exposure = u(0.30, 0.38) / (0.35 * np.minimum(background, 1.5 * person).mean() + 0.65 * 0.24 * person)
     occluder = None
     if rng.random() < OCCLUDER:
         kind = str(rng.choice(["pole", "bollard", "planter", "sign"]))
         place = (float(rng.choice([-1, 1]) * u(0.05, 0.3)), -u(0.75, 1.1))
         occluder = (kind, place, hsv(rng.random(), u(0, 0.5), u(0.15, 0.6)), float(u(0.85, 1.15)))
-    return Camera(height, origin, turn, focal, centre, light, yaw, sun, background, floor, points, float(exposure), u(0.94, 1.1),
-                  u(0.9, 1.08), u(0.2, 0.45), u(0.003, 0.009), 1 + rng.normal(0, 0.025, 3), occluder)
+    return Camera(
+        height,
+        origin,
+        turn,
+        focal,
+        centre,
+        light,
+        yaw,
+        sun,
+        background,
+        floor,
+        points,
+        float(exposure),
+        u(0.94, 1.1),
+        u(0.9, 1.08),
+        u(0.2, 0.45),
+        u(0.003, 0.009),
+        1 + rng.normal(0, 0.025, 3),
+        occluder,
+    )

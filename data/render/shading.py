@@ -14,20 +14,57 @@ from .raster import box, ellipsoid, incidence, nearest, noise, noise_gradient, n
 from .scene import SS, Camera, Plan, camera, plan
 
 HEIGHTS = (128, 256)
-JOINTS = ("nose", "neck", "Rsho", "Relb", "Rwri", "Lsho", "Lelb", "Lwri", "Rhip", "Rkne", "Rank", "Lhip", "Lkne",
-          "Lank", "Reye", "Leye", "Rear", "Lear")
-BONES = {2: "upperarm01.R", 3: "lowerarm01.R", 4: "wrist.R", 5: "upperarm01.L", 6: "lowerarm01.L", 7: "wrist.L",
-         8: "upperleg01.R", 9: "lowerleg01.R", 10: "foot.R", 11: "upperleg01.L", 12: "lowerleg01.L", 13: "foot.L"}
-FACE = (0, 14, 15, 16, 17)  # in the order of Identity.face_weights: nose, right eye, left eye, right ear, left ear
+JOINTS = (
+    "nose",
+    "neck",
+    "Rsho",
+    "Relb",
+    "Rwri",
+    "Lsho",
+    "Lelb",
+    "Lwri",
+    "Rhip",
+    "Rkne",
+    "Rank",
+    "Lhip",
+    "Lkne",
+    "Lank",
+    "Reye",
+    "Leye",
+    "Rear",
+    "Lear",
+)
+BONES = {
+    2: "upperarm01.R",
+    3: "lowerarm01.R",
+    4: "wrist.R",
+    5: "upperarm01.L",
+    6: "lowerarm01.L",
+    7: "wrist.L",
+    8: "upperleg01.R",
+    9: "lowerleg01.R",
+    10: "foot.R",
+    11: "upperleg01.L",
+    12: "lowerleg01.L",
+    13: "foot.L",
+}
+FACE = (
+    0,
+    14,
+    15,
+    16,
+    17,
+)  # in the order of Identity.face_weights: nose, right eye, left eye, right ear, left ear
 BIAS = {"top": -0.002, "jacket": -0.004, "shoe": 0.003}  # metres: which of two touching layers is in front
 SHADOW = 160  # size of the shadow map, which spans 2.6 m
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """One picture: uint8 [H,W,3]; `mask` the visible part of the person, `others` anything else that stands before
-    the place (passer-by, seat, obstacle), bool [H,W]; `keypoints` float [18,2], x and y in pixels, NaN for what a
-    detector would not see; `plan`."""
+    """One picture: uint8 [H,W,3]; `mask` the visible part of the person, `others` anything else that stands
+    before the place (passer-by, seat, obstacle), bool [H,W]; `keypoints` float [18,2], x and y in pixels, NaN
+    for what a detector would not see; `plan`.
+    """
 
     image: np.ndarray
     mask: np.ndarray
@@ -53,14 +90,18 @@ class _Item:
     colour: np.ndarray | None = None
 
 
-def _thing(name: str, solid: tuple, owner: int, colour: np.ndarray, turn: np.ndarray | None = None, shift=(0, 0, 0)) -> _Item:
+def _thing(
+    name: str, solid: tuple, owner: int, colour: np.ndarray, turn: np.ndarray | None = None, shift=(0, 0, 0)
+) -> _Item:
     v, tris = solid
     w = (v if turn is None else v @ turn.T) + shift
     return _Item(name, w, tris, normals(w, tris, incidence(tris, len(w))), v, owner, colour=colour)
 
 
-def _posed(person: Identity, pose: Pose, yaw: float, owner: int, seed: int) -> tuple[list[_Item], np.ndarray, np.ndarray]:
-    """Meshes of a posed person standing on the floor at the origin; bone heads [bones,3]; face points [5,3]."""
+def _posed(
+    person: Identity, pose: Pose, yaw: float, owner: int, seed: int
+) -> tuple[list[_Item], np.ndarray, np.ndarray]:
+    """Meshes of a posed person standing on the floor at the origin; bone heads [bones,3]; face points."""
     m, k = model(), person.scale
     rot, pos = kinematics(person.heads, pose, yaw)
     posed = [skin(p.rest, p.weights, person.heads, rot, pos) for p in person.parts]
@@ -72,23 +113,55 @@ def _posed(person: Identity, pose: Pose, yaw: float, owner: int, seed: int) -> t
     items = []
     for p, v in zip(person.parts, posed, strict=True):
         v = v + shift
-        items.append(_Item(p.name, v, p.tris, normals(v, p.tris, p.inc), p.base, owner, person, p.field, p.attributes, p.cull))
+        items.append(
+            _Item(
+                p.name,
+                v,
+                p.tris,
+                normals(v, p.tris, p.inc),
+                p.base,
+                owner,
+                person,
+                p.field,
+                p.attributes,
+                p.cull,
+            )
+        )
     turn, rng = rotation((0, 0, 1), yaw), np.random.default_rng([15, seed])
     right, left, chest = (pos[m.bone(b)] for b in ("wrist.R", "wrist.L", "spine02"))
     if pose.kind == "carry":
-        half = np.array([np.linalg.norm(left - right) / 2 - 0.01, rng.uniform(.10, .15) * k, rng.uniform(.07, .14) * k])
+        half = np.array(
+            [
+                np.linalg.norm(left - right) / 2 - 0.01,
+                rng.uniform(0.10, 0.15) * k,
+                rng.uniform(0.07, 0.14) * k,
+            ]
+        )
         centre = (left + right) / 2 + turn @ [0, -0.10 * k, half[2] * 0.4]
-        colour = [np.array([.66, .52, .36]), np.array([.55, .42, .28]), np.array([.3, .33, .4]), np.array([.75, .73, .7])][rng.integers(4)]
+        colour = [
+            np.array([0.66, 0.52, 0.36]),
+            np.array([0.55, 0.42, 0.28]),
+            np.array([0.3, 0.33, 0.4]),
+            np.array([0.75, 0.73, 0.7]),
+        ][rng.integers(4)]
         items.append(_thing("box", box(np.zeros(3), half), owner, colour, turn, centre))
     elif person.look.hand_bag and right[2] < chest[2] - 0.12 * k and pose.kind not in ("sit", "crouch"):
         bag = ellipsoid(np.zeros(3), np.array([0.05, 0.14, 0.13]) * k, 4)
-        items.append(_thing("handbag", bag, owner, person.look.bag, turn, right + [0, 0, -0.28 * k]))
+        items.append(_thing("handbag", bag, owner, person.look.bag, turn, right - np.array([0, 0, 0.28 * k])))
     if pose.kind == "sit":
         hips = (pos[m.bone("upperleg01.L")] + pos[m.bone("upperleg01.R")]) / 2
         top = max(hips[2] - 0.085 * k, 0.1)
-        solid = box(np.zeros(3), np.array([rng.uniform(.2, .45), 0.19, top / 2]))
-        items.append(_thing("seat", solid, 2, rng.uniform(0.2, 0.6) * np.array([1.1, 1, .88]), turn,
-                            [hips[0], hips[1], top / 2] + turn @ [0, 0.06, 0]))
+        solid = box(np.zeros(3), np.array([rng.uniform(0.2, 0.45), 0.19, top / 2]))
+        items.append(
+            _thing(
+                "seat",
+                solid,
+                2,
+                rng.uniform(0.2, 0.6) * np.array([1.1, 1, 0.88]),
+                turn,
+                [hips[0], hips[1], top / 2] + turn @ [0, 0.06, 0],
+            )
+        )
     return items, pos, face
 
 
@@ -98,11 +171,22 @@ def _obstacle(kind: str, place: tuple, colour: np.ndarray, size: float) -> list[
     if kind == "pole":
         return [_thing("thing", ellipsoid(at(1.5), np.array([0.05, 0.05, 2.4]), 8, 10), 2, colour)]
     if kind == "bollard":
-        return [_thing("thing", ellipsoid(at(0.4 * size), np.array([0.1, 0.1, 0.45 * size]), 5, 10), 2, colour)]
+        return [
+            _thing("thing", ellipsoid(at(0.4 * size), np.array([0.1, 0.1, 0.45 * size]), 5, 10), 2, colour)
+        ]
     if kind == "sign":
-        return [_thing("thing", box(at(0.45 * size), np.array([0.25, 0.02, 0.42 * size])), 2, colour * 0.5 + 0.4)]
-    return [_thing("thing", box(at(0.18), np.array([0.26, 0.2, 0.18])), 2, np.array([.55, .45, .38])),
-            _thing("bush", ellipsoid(at(0.5 * size), np.array([0.26, 0.2, 0.26]), 2, 12), 2, np.array([.22, .34, .14]))]
+        return [
+            _thing("thing", box(at(0.45 * size), np.array([0.25, 0.02, 0.42 * size])), 2, colour * 0.5 + 0.4)
+        ]
+    return [
+        _thing("thing", box(at(0.18), np.array([0.26, 0.2, 0.18])), 2, np.array([0.55, 0.45, 0.38])),
+        _thing(
+            "bush",
+            ellipsoid(at(0.5 * size), np.array([0.26, 0.2, 0.26]), 2, 12),
+            2,
+            np.array([0.22, 0.34, 0.14]),
+        ),
+    ]
 
 
 class _Shadow:
@@ -141,14 +225,14 @@ def _ambient_occlusion(depth: np.ndarray, far: float) -> np.ndarray:
     z = np.where(np.isfinite(depth), depth, far)
     h, total = z.shape[0], 0.0
     for radius in (int(h * 0.012) + 1, int(h * 0.03) + 1):
-        for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1), (.7, .7), (-.7, .7), (.7, -.7), (-.7, -.7)):
+        for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1), (0.7, 0.7), (-0.7, 0.7), (0.7, -0.7), (-0.7, -0.7)):
             d = z - np.roll(z, (round(dy * radius), round(dx * radius)), (0, 1))
             total = total + np.where((d > 0.01) & (d < 0.35), np.clip(d / 0.08, 0, 1), 0)
     return 1 - 0.6 * total / 16
 
 
 def _visible(items: list[_Item], cam: Camera, width: int, height: int):
-    """The nearest fragment per pixel: pixel index, depth, item, triangle corners [n,3], barycentrics [n,3]."""
+    """The nearest fragment per pixel: pixel index, depth, item, triangle [n,3], barycentrics [n,3]."""
     pixels, depths, which, corners, weights = [], [], [], [], []
     for i, item in enumerate(items):
         f, b, pixel, z = raster(cam.project(item.vertices), item.tris, width, height, item.cull)
@@ -164,10 +248,18 @@ def _visible(items: list[_Item], cam: Camera, width: int, height: int):
     pixel, depth = np.concatenate(pixels), np.concatenate(depths)
     best = nearest(pixel, depth, width * height)
     best = best[best >= 0]
-    return pixel[best], depth[best], np.concatenate(which)[best], np.concatenate(corners)[best], np.concatenate(weights)[best]
+    return (
+        pixel[best],
+        depth[best],
+        np.concatenate(which)[best],
+        np.concatenate(corners)[best],
+        np.concatenate(weights)[best],
+    )
 
 
-def _shade(items: list[_Item], cam: Camera, seen: tuple, shadow: _Shadow, ao: np.ndarray, seed: int) -> np.ndarray:
+def _shade(
+    items: list[_Item], cam: Camera, seen: tuple, shadow: _Shadow, ao: np.ndarray, seed: int
+) -> np.ndarray:
     """Linear light [n,3] of the visible fragments."""
     _, _, which, corner, weight = seen
     n = len(which)
@@ -181,7 +273,9 @@ def _shade(items: list[_Item], cam: Camera, seen: tuple, shadow: _Shadow, ao: np
         mix = lambda values, t=t, b=b: np.einsum("nk,nkc->nc", b, values[t])  # noqa: E731
         place[sel], normal[sel], base[sel] = mix(item.vertices), mix(item.normals), mix(item.base)
         if item.colour is None:
-            colour[sel], gloss[sel], folds[sel] = paint(item.person, item.name, base[sel], mix(item.attributes))
+            colour[sel], gloss[sel], folds[sel] = paint(
+                item.person, item.name, base[sel], mix(item.attributes)
+            )
         else:
             bushy = item.name == "bush"
             grain = noise(base[sel], 22 if bushy else 14, seed, 3) - 0.5
@@ -216,8 +310,13 @@ def _floor_light(cam: Camera, shadow: _Shadow, feet: list[np.ndarray]) -> np.nda
     shade = shadow.at(p)
     sky = irradiance(cam.light.harmonics, np.array([[0, 0, 1.0]]), cam.light_yaw).mean()
     sun = cam.light.sun_strength * cam.sun[2]
-    contact = sum(np.exp(-((p[:, 0] - f[0]) ** 2 + (p[:, 1] - f[1]) ** 2) / 0.03) * np.exp(-max(f[2] - 0.06, 0) * 8) for f in feet)
-    out[near] = (sky + sun * (1 - shade)) / (sky + sun) * (1 - 0.55 * np.clip(contact, 0, 1)) * (1 - 0.25 * shade)
+    contact = sum(
+        np.exp(-((p[:, 0] - f[0]) ** 2 + (p[:, 1] - f[1]) ** 2) / 0.03) * np.exp(-max(f[2] - 0.06, 0) * 8)
+        for f in feet
+    )
+    out[near] = (
+        (sky + sun * (1 - shade)) / (sky + sun) * (1 - 0.55 * np.clip(contact, 0, 1)) * (1 - 0.25 * shade)
+    )
     return out
 
 
@@ -231,9 +330,13 @@ def _develop(light: np.ndarray, cam: Camera, rng: np.random.Generator) -> np.nda
     return (np.clip(x + rng.normal(0, cam.noise, x.shape), 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _keypoints(cam: Camera, pos: np.ndarray, face: np.ndarray, depth: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """[18,2] in picture pixels. NaN: outside the frame; a face point behind anything; a joint behind another's body
-    or a thing. `depth` [H,W] is of the nearest surface, `other` says where that is not the person."""
+def _keypoints(
+    cam: Camera, pos: np.ndarray, face: np.ndarray, depth: np.ndarray, other: np.ndarray
+) -> np.ndarray:
+    """[18,2] in picture pixels. NaN: outside the frame; a face point behind anything; a joint behind
+    another's body or a thing. `depth` [H,W] is of the nearest surface, `other` says where that is not the
+    person.
+    """
     m, h, w = model(), *depth.shape
     world = np.zeros((18, 3))
     for j, bone in BONES.items():
@@ -247,7 +350,7 @@ def _keypoints(cam: Camera, pos: np.ndarray, face: np.ndarray, depth: np.ndarray
         hidden = not (0 <= column < w // SS and 0 <= row < h // SS)
         if not hidden:
             x, y = min(max(int(x), 0), w - 1), min(max(int(y), 0), h - 1)
-            around = depth[max(0, y - 1):y + 2, max(0, x - 1):x + 2]
+            around = depth[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
             around = around[np.isfinite(around)]
             front = np.median(around) if len(around) else np.inf
             hidden = front < z - (0.05 if j in FACE else 0.12) and (j in FACE or bool(other[y, x]))
@@ -259,8 +362,8 @@ def _keypoints(cam: Camera, pos: np.ndarray, face: np.ndarray, depth: np.ndarray
 def render(number: int, view: int, height: int = 128) -> Rendered:
     """Draws view 0..19 of an identity, `height` x `height // 2` pixels (128 or 256).
 
-    A pure function of its arguments. Raises ValueError for a negative identity, a view outside 0..19 or another
-    height, FileNotFoundError when the body data are not installed.
+    A pure function of its arguments. Raises ValueError for a negative identity, a view outside 0..19 or
+    another height, FileNotFoundError when the body data are not installed.
     """
     if height not in HEIGHTS:
         raise ValueError(f"height must be one of {HEIGHTS} (the width is half of it), got {height}")
@@ -271,7 +374,11 @@ def render(number: int, view: int, height: int = 128) -> Rendered:
     items, pos, face = _posed(person, p.pose, p.yaw, 0, seed)
     own = np.concatenate([i.vertices for i in items if i.name == "body"])
     x = cam.project(own)[:, 0]
-    offset = wide / 2 + p.shift * height / 128 * SS - (0.7 * (x.min() + x.max()) / 2 + 0.3 * cam.project(pos[:1])[0, 0])
+    offset = (
+        wide / 2
+        + p.shift * height / 128 * SS
+        - (0.7 * (x.min() + x.max()) / 2 + 0.3 * cam.project(pos[:1])[0, 0])
+    )
     move = np.array([offset / cam.focal * np.linalg.norm(cam.origin), p.depth, 0])
     for item in items:
         item.vertices = item.vertices + move
@@ -279,7 +386,7 @@ def render(number: int, view: int, height: int = 128) -> Rendered:
     feet = [(pos[m.bone(f"foot.{s}")] + pos[m.bone(f"toe1-1.{s}")]) / 2 for s in "LR"]
     if p.company:
         others, other_pos, _ = _posed(identity(p.company.number), p.company.pose, p.company.yaw, 1, seed + 1)
-        step = move + [*p.company.place, 0]
+        step = move + np.array([*p.company.place, 0])
         for item in others:
             item.vertices = item.vertices + step
         items += others

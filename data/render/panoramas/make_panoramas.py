@@ -1,10 +1,12 @@
-"""Makes the compact panoramas of this folder from the npm package `@pmndrs/assets` (needs `pip install OpenEXR`).
+"""Makes the compact panoramas of this folder from the npm package `@pmndrs/assets` (needs `pip install
+OpenEXR`).
 
     python data/render/panoramas/make_panoramas.py FOLDER/package/hdri
 
-Each panorama becomes a PNG of 512x256 with logarithmic 8-bit values (`DECODE` in backgrounds.py), white-balanced so
-that the light that falls on a person is nearly neutral, and an entry in `panoramas.json`: the light as 9 spherical
-harmonics of the irradiance per colour, the direction of the sun or brightest lamp, and its strength.
+Each panorama becomes a PNG of 512x256 with logarithmic 8-bit values (`DECODE` in backgrounds.py),
+white-balanced so that the light that falls on a person is nearly neutral, and an entry in `panoramas.json`:
+the light as 9 spherical harmonics of the irradiance per colour, the direction of the sun or brightest lamp,
+and its strength.
 """
 
 import base64
@@ -19,8 +21,23 @@ import OpenEXR
 from PIL import Image
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-NAMES = ("apartment", "bridge", "city", "dawn", "esplanade", "forest", "hall", "lab", "lobby", "park", "sunrise",
-         "sunset", "venice", "warehouse", "workshop")
+NAMES = (
+    "apartment",
+    "bridge",
+    "city",
+    "dawn",
+    "esplanade",
+    "forest",
+    "hall",
+    "lab",
+    "lobby",
+    "park",
+    "sunrise",
+    "sunset",
+    "venice",
+    "warehouse",
+    "workshop",
+)
 NEUTRAL = 0.8  # how much of the light's colour is balanced away
 
 
@@ -58,14 +75,28 @@ def convert(path: Path) -> tuple[np.ndarray, dict]:
     sun = np.array([x[i], y[i], z[i]])
     near = (x * sun[0] + y * sun[1] + z * sun[2]) > np.cos(0.14)
     strength = min((np.maximum(a - 2.5, 0) * solid * near[..., None]).sum((0, 1)).mean() / np.pi, 1.6)
-    basis = [0.2821 + 0 * x, 0.4886 * y, 0.4886 * z, 0.4886 * x, 1.0925 * x * y, 1.0925 * y * z,
-             0.3154 * (3 * z * z - 1), 1.0925 * x * z, 0.5463 * (x * x - y * y)]
+    basis = [
+        0.2821 + 0 * x,
+        0.4886 * y,
+        0.4886 * z,
+        0.4886 * x,
+        1.0925 * x * y,
+        1.0925 * y * z,
+        0.3154 * (3 * z * z - 1),
+        1.0925 * x * z,
+        0.5463 * (x * x - y * y),
+    ]
     cosine = [np.pi] + [2.0944] * 3 + [0.7854] * 5
     sky = np.minimum(a, 4)
-    harmonics = [(sky * b[..., None] * solid).sum((0, 1)) * c / np.pi for b, c in zip(basis, cosine, strict=True)]
+    harmonics = [
+        (sky * b[..., None] * solid).sum((0, 1)) * c / np.pi for b, c in zip(basis, cosine, strict=True)
+    ]
     code = np.round(255 * np.log2(1 + 8 * np.minimum(a, 6)) / np.log2(49)).astype(np.uint8)
-    return code, {"sun": sun.round(4).tolist(), "sun_strength": round(float(strength), 4),
-                  "harmonics": np.round(harmonics, 4).tolist()}
+    return code, {
+        "sun": sun.round(4).tolist(),
+        "sun_strength": round(float(strength), 4),
+        "harmonics": np.round(harmonics, 4).tolist(),
+    }
 
 
 def main() -> None:
