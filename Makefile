@@ -19,7 +19,8 @@ export JUPYTER_PREFER_ENV_PATH := 1
 .DEFAULT_GOAL := lab
 
 lab: $(STAMP)
-	$(PY) -m jupyterlab notebooks/00_start_here.ipynb $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
+	$(PY) -m jupyterlab notebooks/00_start_here.ipynb --ServerApp.root_dir="$(CURDIR)" \
+	  $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS)
 
 train: $(STAMP)
 	$(PY) -m sdgan_lib train $(ARGS)

@@ -179,7 +179,8 @@ def test_second_call_does_not_reinstall(house: House) -> None:
     assert call.endswith("tests notebooks -k warp")
     _, calls = house.make("lab", "ARGS=--no-browser")
     (call,) = calls
-    assert call.startswith("-m jupyterlab notebooks/00_start_here.ipynb") and call.endswith("--no-browser")
+    assert call.startswith(f"-m jupyterlab notebooks/00_start_here.ipynb --ServerApp.root_dir={house.folder}")
+    assert call.endswith("--no-browser")
 
 
 @pytest.mark.parametrize("file", ["pyproject.toml", "constraints.txt"])
