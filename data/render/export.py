@@ -5,9 +5,9 @@ Into OUT go `people-dataset/{train,test}/NAME.jpg`, `people-masks/{train,test}/N
 `identity_camera_sequence_frame_box`, as in `0432_c5s1_105323_05`.
 """
 
-import csv
 import json
 import os
+from contextlib import ExitStack
 from itertools import permutations
 from multiprocessing import Pool
 from pathlib import Path
@@ -49,9 +49,9 @@ def _view_row(name: str, r: Rendered) -> list:
     ]
 
 
-def _write(path: Path, write) -> None:
+def _write(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
-    write(part)
+    part.write_text(text)
     os.replace(part, path)
 
 
@@ -65,7 +65,7 @@ def _export_identity(job: tuple[int, str, str]) -> int:
         Image.fromarray(r.mask).save(folder / "people-masks" / split / f"{name}.png", optimize=True)
         ys, xs = protocol(r.keypoints)
         rows.append({"split": split, "y": ys, "x": xs, "view": _view_row(name, r)})
-    _write(parts / f"{identity:04d}.json", lambda p: p.write_text(json.dumps(rows)))
+    _write(parts / f"{identity:04d}.json", json.dumps(rows))
     return identity
 
 
@@ -104,12 +104,30 @@ def choose_test_pairs(pairs: list[tuple[str, str]], count: int, seed: int = 0) -
     return chosen
 
 
+def write_tables(out: Path, rows: list[dict], test_pairs: int) -> None:
+    """Annotations, pairs and views of all `rows`, one per image, as `_export_identity` notes them down."""
+    for split in ("train", "test"):
+        own = [r for r in rows if r["split"] == split]
+        names = [f"{r['view'][0]}.jpg" for r in own]
+        lines = [f"{n}: {r['y']}: {r['x']}\n" for n, r in zip(names, own, strict=True)]
+        _write(out / f"people-annotation-{split}.csv", "name:keypoints_y:keypoints_x\n" + "".join(lines))
+        usable = {n for n, r in zip(names, own, strict=True) if all(r["y"][j] >= 0 for j in NEEDED)}
+        pairs = make_pairs(names, usable)
+        if split == "test":
+            pairs = choose_test_pairs(pairs, test_pairs)
+        _write(out / f"people-pairs-{split}.csv", "from,to\n" + "".join(f"{a},{b}\n" for a, b in pairs))
+    lines = [",".join(map(str, line)) + "\n" for line in (VIEW_COLUMNS, *(r["view"] for r in rows))]
+    _write(out / "people-views.csv", "".join(lines))
+
+
 def export(
     out: Path, train: int = 250, test: int = 50, test_pairs: int = 1000, workers: int | None = None
 ) -> None:
     """Draws identities 1..train+test into `out`; the first `train` are for training.
 
-    Identities that an earlier, interrupted call has finished are not drawn again.
+    Identities that an earlier, interrupted call has finished are not drawn again. `workers` processes draw
+    (one per core by default); with 1 the drawing happens in this process. Raises ValueError where
+    `choose_test_pairs` does.
     """
     parts = out / ".parts"
     parts.mkdir(parents=True, exist_ok=True)
@@ -118,31 +136,19 @@ def export(
             (out / f"people-{kind}" / split).mkdir(parents=True, exist_ok=True)
     people = [(i, "train" if i <= train else "test", str(out)) for i in range(1, train + test + 1)]
     todo = [job for job in people if not (parts / f"{job[0]:04d}.json").is_file()]
-    with (
-        Pool(workers or os.cpu_count()) as pool,
-        tqdm(total=len(people) * VIEWS, initial=(len(people) - len(todo)) * VIEWS, unit="image") as bar,
-    ):
-        for _ in pool.imap_unordered(_export_identity, todo):
+    workers = workers or os.cpu_count() or 1
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=len(people) * VIEWS, unit="image"))
+        bar.update((len(people) - len(todo)) * VIEWS)
+        done = (
+            map(_export_identity, todo)
+            if workers == 1
+            else stack.enter_context(Pool(workers)).imap_unordered(_export_identity, todo)
+        )
+        for _ in done:
             bar.update(VIEWS)
     rows = [row for i, _, _ in people for row in json.loads((parts / f"{i:04d}.json").read_text())]
-    for split in ("train", "test"):
-        own = [r for r in rows if r["split"] == split]
-        names = [f"{r['view'][0]}.jpg" for r in own]
-        text = "".join(f"{n}: {r['y']}: {r['x']}\n" for n, r in zip(names, own, strict=True))
-        _write(
-            out / f"people-annotation-{split}.csv",
-            lambda p, t=text: p.write_text("name:keypoints_y:keypoints_x\n" + t),
-        )
-        usable = {n for n, r in zip(names, own, strict=True) if all(r["y"][j] >= 0 for j in NEEDED)}
-        pairs = make_pairs(names, usable)
-        if split == "test":
-            pairs = choose_test_pairs(pairs, test_pairs)
-        text = "from,to\n" + "".join(f"{a},{b}\n" for a, b in pairs)
-        _write(out / f"people-pairs-{split}.csv", lambda p, t=text: p.write_text(t))
-    with open(out / "people-views.csv", "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(VIEW_COLUMNS)
-        writer.writerows(r["view"] for r in rows)
+    write_tables(out, rows, test_pairs)
     for i, _, _ in people:
         (parts / f"{i:04d}.json").unlink()
     parts.rmdir()
