@@ -1,11 +1,18 @@
-"""Checkpoints: written atomically, read without executing code."""
+"""Checkpoints: written atomically, read without executing code.
 
+A run keeps one file with all that a resumed run needs. What is passed on to others is smaller: the generator's
+averaged weights alone, in half precision, as safetensors (:func:`export_generator`).
+"""
+
+import json
 import os
 import pickle
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.generators import Generator, GeneratorConfig, make_generator
@@ -45,7 +52,7 @@ def load_checkpoint(path: Path) -> dict:
         raise CheckpointError(f"{path}: no such checkpoint; train one with `python -m sdgan_lib train`")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
             f"{path}: not a checkpoint, or damaged, or holding more than tensors and plain values ({reason}); "
@@ -75,11 +82,48 @@ def preset_from_dict(values: dict) -> Preset:
 
 
 def load_generator(path: Path, device: str | torch.device = "cpu") -> Generator:
-    """The generator of a checkpoint with its averaged (EMA) weights, in evaluation mode on ``device``."""
-    state = load_checkpoint(path)
-    generator = make_generator(preset_from_dict(state["preset"]).generator)
+    """The generator of a checkpoint with its averaged (EMA) weights, in evaluation mode on ``device``.
+
+    Args:
+        path: a run's ``checkpoint.pt``, or a ``.safetensors`` file from :func:`export_generator`.
+    """
+    path = Path(path)
+    preset, weights = _read_exported(path) if path.suffix == ".safetensors" else _read_averaged(path)
+    generator = make_generator(preset.generator)
     try:
-        generator.load_state_dict(state["ema"])
+        generator.load_state_dict(weights)
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(f"{path}: its weights do not fit the networks of this version; train anew") from error
     return generator.to(device).eval()
+
+
+def _read_averaged(path: Path) -> tuple[Preset, dict[str, torch.Tensor]]:
+    state = load_checkpoint(path)
+    return preset_from_dict(state["preset"]), state["ema"]
+
+
+def _read_exported(path: Path) -> tuple[Preset, dict[str, torch.Tensor]]:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint; train one with `python -m sdgan_lib train`")
+    try:
+        with safe_open(path, framework="pt") as f:
+            metadata = f.metadata() or {}
+            weights = {name: f.get_tensor(name).float() for name in f.keys()}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged, or not a safetensors file ({error}); get it anew") from error
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path}: format {metadata.get('format')!r}, this version reads {FORMAT!r}")
+    return preset_from_dict(json.loads(metadata["preset"])), weights
+
+
+def export_generator(checkpoint: Path, out: Path) -> None:
+    """Write the averaged generator of a run's checkpoint to ``out`` (``.safetensors``) in half precision.
+
+    The file's metadata hold the format, the preset, the number of steps and the seed.
+    """
+    state = load_checkpoint(checkpoint)
+    weights = {name: value.half().contiguous() for name, value in state["ema"].items()}
+    metadata = {"format": FORMAT, "preset": json.dumps(state["preset"])}
+    metadata |= {key: str(state[key]) for key in ("step", "seed")}
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    save_file(weights, out, metadata)

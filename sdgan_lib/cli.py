@@ -1,4 +1,4 @@
-"""The command line: ``python -m sdgan_lib train | evaluate | generate | check | doctor``."""
+"""The command line: ``python -m sdgan_lib train | evaluate | generate | export | check | doctor``."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -138,6 +138,23 @@ class Generate:
 
 
 @dataclass(frozen=True)
+class Export:
+    """Write the averaged generator of a checkpoint as a small file to pass on (safetensors, half precision)."""
+
+    checkpoint: Annotated[Path, tyro.conf.Positional] = RUNS / "sdgan" / "checkpoint.pt"
+    """checkpoint of a run"""
+    out: Annotated[Path, tyro.conf.Positional] = Path("generator.safetensors")
+    """file to write"""
+
+    def run(self) -> int:
+        from sdgan_lib.checkpoints import export_generator
+
+        export_generator(self.checkpoint, self.out)
+        print(f"written: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB)")
+        return 0
+
+
+@dataclass(frozen=True)
 class Check:
     """List everything that is wrong with a data set, all at once."""
 
@@ -166,7 +183,14 @@ class Doctor:
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status. Faults of the user's input end in one line, not in a traceback."""
     command = tyro.extras.subcommand_cli_from_dict(
-        {"train": Train, "evaluate": Evaluate, "generate": Generate, "check": Check, "doctor": Doctor},
+        {
+            "train": Train,
+            "evaluate": Evaluate,
+            "generate": Generate,
+            "export": Export,
+            "check": Check,
+            "doctor": Doctor,
+        },
         prog="python -m sdgan_lib",
         description="Pose-based person image generation with a stacked deformable GAN.",
         args=arguments,

@@ -3,17 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from sdgan_lib.encoders import SLOPE
-from sdgan_lib.generators import Inputs
-
-
-def downscale(images: Tensor, factor: int) -> Tensor:
-    """Area-average ``images`` ``[B, C, H, W]`` down by a whole ``factor`` (1 returns them unchanged)."""
-    return images if factor == 1 else F.avg_pool2d(images, factor)
+from sdgan_lib.generators import Inputs, downscale
 
 
 @dataclass(frozen=True)

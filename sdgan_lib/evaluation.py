@@ -12,13 +12,12 @@ from tqdm import tqdm
 
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.generators import Generator
-from sdgan_lib.metrics import METRICS, image_metrics, mean_metrics, pose_mask
+from sdgan_lib.metrics import HIGHER_IS_BETTER, METRICS, image_metrics, mean_metrics, pose_mask
 from sdgan_lib.plotting import gallery
 from sdgan_lib.warping import limb_warps, warp_image
 
 GROUPS = ("same_camera", "all")
 ANSWERS = ("model", "copy_source", "warp_only", "mean_image")
-LOWER_IS_BETTER = ("l1", "fg_l1")
 
 
 def mean_image(dataset: PersonPairs) -> Tensor:
@@ -129,7 +128,7 @@ def format_table(metrics: dict[str, dict[str, dict[str, float]]]) -> str:
             cells = []
             for metric in METRICS:
                 column = [a[metric] for a in answers.values()]
-                best = min(column) if metric in LOWER_IS_BETTER else max(column)
+                best = max(column) if HIGHER_IS_BETTER[metric] else min(column)
                 digits = 2 if "psnr" in metric else 3
                 cells.append(f"{values[metric]:>10.{digits}f}" + ("*" if values[metric] == best else " "))
             lines.append(f"  {name:12}" + "".join(cells))

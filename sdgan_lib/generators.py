@@ -15,6 +15,11 @@ WARPED_LEVELS = 4  # the four finest encoder levels have deformable skips, as in
 SCALES = (4, 2, 1)  # down-scaling factors of the stacked generator's three pictures
 
 
+def downscale(images: Tensor, factor: int) -> Tensor:
+    """Area-average ``images`` ``[B, C, H, W]`` down by a whole ``factor`` (1 returns them unchanged)."""
+    return images if factor == 1 else F.avg_pool2d(images, factor)
+
+
 @dataclass(frozen=True)
 class GeneratorConfig:
     """Everything that decides a generator's shape.
@@ -298,12 +303,11 @@ class StackedGenerator(DeformableGenerator):
         c, p = config.channels, config.pose_channels
         levels = [factor.bit_length() - 1 for factor in SCALES]  # 2, 1, 0
         self.pose_up = nn.ModuleList(PoseUpsampler(p[-1], p[i], config.depth - i) for i in levels)
-        self.heads = nn.ModuleList(Head(c[i] + p[i], c[i], config.attention) for i in levels)
+        self.heads = nn.ModuleList(Head(c[i] + p[i], c[0], config.attention) for i in levels)
 
     def forward(self, inputs: Inputs) -> Generated:
         x, skips, code = self.encode(inputs)
-        height, width = inputs.source_image.shape[-2:]
-        copies = _sample_regions(inputs.source_image, inputs.warps) if self.config.attention else None
+        height = inputs.source_image.shape[-2]
         images, attention = [], []
         for up, skip in zip(self.decoder, skips, strict=True):
             x = up(x, skip)
@@ -312,9 +316,9 @@ class StackedGenerator(DeformableGenerator):
                 continue
             i = len(images)
             candidates = masks = None
-            if copies is not None:
-                candidates = F.avg_pool2d(copies.flatten(0, 1), factor).unflatten(0, copies.shape[:2])
-                masks = F.avg_pool2d(inputs.warps.masks, factor)
+            if self.config.attention:
+                candidates = _sample_regions(downscale(inputs.source_image, factor), inputs.warps)
+                masks = inputs.warps.at(*x.shape[-2:]).masks
             image, maps = self.heads[i](torch.cat([x, self.pose_up[i](code)], 1), candidates, masks)
             images.append(image)
             if maps is not None:

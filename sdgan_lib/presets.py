@@ -18,7 +18,7 @@ class Recipe:
         betas: Adam's.
         ema_decay: of the generator's moving average, the weights that evaluation uses.
         pairs: ``"same-camera"`` or ``"all"`` pairs of the training split.
-        flip: mirror every second pair (left and right joints change places).
+        flip: mirror half of the pairs, at random (left and right joints change places).
     """
 
     batch_size: int = 8
@@ -48,7 +48,7 @@ class Preset:
 def _laptop(system: str) -> Preset:
     return Preset(
         GeneratorConfig(system, width=16, depth=4, pose_ratio=0.5, dropout=0.0),
-        DiscriminatorConfig((24, 48, 96)),
+        DiscriminatorConfig((16, 32, 64)),
         LossConfig(),
         Recipe(8, 1e-3, 4e-4, pairs="same-camera"),
     )

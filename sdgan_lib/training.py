@@ -5,8 +5,12 @@ run that was interrupted and resumed ends, on a CPU, with the very same weights 
 """
 
 import json
+import signal
+import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -164,7 +168,7 @@ class Trainer:
 
         self.averaged = AveragedModel(generator, avg_fn=average)
         optimisers = [
-            torch.optim.Adam(network.parameters(), lr=rate, betas=recipe.betas)
+            torch.optim.Adam(network.parameters(), lr=rate, betas=recipe.betas, fused=self.device.type != "mps")
             for network, rate in ((generator, recipe.generator_rate), (judge, recipe.discriminator_rate))
         ]
         self.generator, self.judge, self.generator_optimiser, self.judge_optimiser = self.accelerator.prepare(
@@ -189,7 +193,7 @@ class Trainer:
         """One step of the discriminators, then one of the generator, on a batch of pairs; returns the terms.
 
         Raises:
-            TrainingError: naming step and term when a term is not finite; no weight was changed by it.
+            TrainingError: naming step and term when a term is not finite; it has changed no weight.
         """
         recipe, accelerator = self.preset.recipe, self.accelerator
         if recipe.flip:
@@ -228,6 +232,13 @@ class Trainer:
         for name, value in terms.items():
             if not torch.isfinite(value):
                 raise TrainingError(f"step {self.step + 1}: the term {name!r} is {value.item()}")
+
+    def check_weights(self) -> None:
+        """Raise a TrainingError naming the first weight that is not finite."""
+        for role, network in (("generator", self.generator), ("discriminator", self.judge)):
+            for name, weight in network.named_parameters():
+                if not weight.isfinite().all():
+                    raise TrainingError(f"step {self.step}: the {role}'s weight {name!r} is not finite")
 
     def state(self) -> dict:
         """Everything a resumed run needs, as tensors and plain values."""
@@ -276,6 +287,29 @@ def pick_device(device: str) -> str:
     return device
 
 
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """Turn Ctrl-C into an event, so that a step is never cut in half; a second Ctrl-C interrupts at once.
+
+    Outside the main thread, where signals cannot be caught, the event is never set.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def note(number, frame):
+        event.set()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 def train(
     dataset: Dataset,
     preset: Preset,
@@ -304,7 +338,7 @@ def train(
     Raises:
         TrainingError: a term of the loss was not finite. The last good checkpoint is named.
         CheckpointError: nothing to resume, or something there that would be overwritten.
-        KeyboardInterrupt: after saving, when Ctrl-C is pressed.
+        KeyboardInterrupt: when Ctrl-C is pressed, after the step is finished and saved.
     """
     run = Path(run)
     path = run / CHECKPOINT
@@ -328,6 +362,7 @@ def train(
     )
 
     def save() -> None:
+        trainer.check_weights()
         save_checkpoint(path, trainer.state())
 
     before, started = trainer.seconds, time.monotonic()
@@ -345,7 +380,7 @@ def train(
     )
     iterator = iter(loader)
     try:
-        with open(run / LOG, "a", encoding="utf-8") as log, bar:
+        with open(run / LOG, "a", encoding="utf-8") as log, bar, interruptible() as interrupted:
             while (progress := budget.progress(trainer.step, trainer.seconds)) < 1:
                 trainer.set_rates(progress)
                 terms = trainer.train_step(_to_device(next(iterator), trainer.device))
@@ -359,11 +394,12 @@ def train(
                 if time.monotonic() - saved >= 60 * checkpoint_minutes:
                     save()
                     saved = time.monotonic()
+                if interrupted.is_set():
+                    save()
+                    message = f"interrupted at step {trainer.step}; saved in {path} — go on with --resume"
+                    print("\n" + message, file=sys.stderr)
+                    raise KeyboardInterrupt(message)
         save()
-    except KeyboardInterrupt:
-        save()
-        bar.write(f"interrupted at step {trainer.step}; saved in {path} — go on with --resume")
-        raise
     except TrainingError as error:
         good = load_checkpoint(path)["step"]
         raise TrainingError(

@@ -5,9 +5,11 @@ import sys
 
 import pytest
 import torch
+from figures import standing
 
 from sdgan_lib.checkpoints import (
     CheckpointError,
+    export_generator,
     load_checkpoint,
     load_generator,
     preset_from_dict,
@@ -63,6 +65,24 @@ def test_missing_truncated_foreign_and_misfitting_files_are_named(tmp_path):
     save_checkpoint(tmp_path / "w.pt", {"preset": preset_to_dict(preset), "ema": narrower.state_dict()})
     with pytest.raises(CheckpointError, match="do not fit"):
         load_generator(tmp_path / "w.pt")
+
+
+def test_an_exported_generator_makes_the_same_pictures(tmp_path):
+    torch.manual_seed(0)
+    preset = Preset(GeneratorConfig("sdgan", width=2, depth=3))
+    state = {"preset": preset_to_dict(preset), "ema": make_generator(preset.generator).state_dict()}
+    save_checkpoint(tmp_path / "c.pt", {**state, "step": 5, "seed": 0})
+    export_generator(tmp_path / "c.pt", tmp_path / "g.safetensors")
+    whole, small = load_generator(tmp_path / "c.pt"), load_generator(tmp_path / "g.safetensors")
+    assert small.config == whole.config
+    inputs = torch.rand(2, 3, 64, 32) * 2 - 1, standing(2, (64, 32)), standing(2, (64, 32), seed=1)
+    torch.testing.assert_close(small.transfer(*inputs).image, whole.transfer(*inputs).image, atol=2e-2, rtol=0)
+
+    data = (tmp_path / "g.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(data[: len(data) // 2])
+    for name, message in (("cut", "damaged"), ("none", "no such checkpoint")):
+        with pytest.raises(CheckpointError, match=f"{name}.safetensors: {message}"):
+            load_generator(tmp_path / f"{name}.safetensors")
 
 
 WRITER = """

@@ -2,8 +2,8 @@ import pytest
 import torch
 from figures import standing
 
-from sdgan_lib.discriminators import DiscriminatorConfig, MultiScaleDiscriminator, downscale
-from sdgan_lib.generators import make_inputs
+from sdgan_lib.discriminators import DiscriminatorConfig, MultiScaleDiscriminator
+from sdgan_lib.generators import downscale, make_inputs
 
 SIZE = (64, 64)
 
