@@ -26,7 +26,9 @@ joint = st.one_of(st.just((-1, -1)), st.tuples(st.integers(0, 300), st.integers(
 
 
 def test_joint_tables_agree():
-    assert len(JOINTS) == 18 and [JOINTS[i] for i in REQUIRED] == ["Rhip", "Lhip", "Rsho", "Lsho"]
+    openpose = "nose neck Rsho Relb Rwri Lsho Lelb Lwri Rhip Rkne Rank Lhip Lkne Lank Reye Leye Rear Lear"
+    assert JOINTS == tuple(openpose.split())
+    assert [JOINTS[i] for i in REQUIRED] == ["Rhip", "Lhip", "Rsho", "Lsho"]
     assert [JOINTS[LEFT_RIGHT[JOINT[name]]] for name in ("nose", "neck", "Rwri", "Leye")] == [
         "nose", "neck", "Lwri", "Reye",
     ]  # fmt: skip
@@ -55,7 +57,10 @@ def test_annotation_round_trip(joints):
 def test_annotation_accepts_numpy_integers_and_rounds():
     pose = from_annotation(np.arange(18), np.arange(18) + 40)
     assert pose[3].tolist() == [43, 3]
-    assert to_annotation(pose + torch.tensor([0.4, -0.6]))[0][:2] == [-1, 0]
+    ys, xs = to_annotation(pose + torch.tensor([0.4, -0.6]))
+    assert (ys[:3], xs[:3]) == ([-1, 0, 1], [-1, 41, 42])
+    ys, xs = to_annotation(pose - 2)
+    assert (ys[:3], xs[:3]) == ([-1, -1, 0], [-1, -1, 40])
 
 
 @pytest.mark.parametrize(
