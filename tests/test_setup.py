@@ -141,7 +141,8 @@ class House:
         """The outcome of make, and the calls of Python."""
         self.log.write_text("")
         command = ["make", f"PYTHON={self.python}", *arguments]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        outer = ("MAKE", "MFLAGS", "ARGS", "PIP_ARGS", "JOBS", "PYTHON")  # of the make that runs these tests
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(outer)}
         done = subprocess.run(
             command,
             cwd=self.folder,
