@@ -11,6 +11,7 @@ Coordinates: metres, z up, the body looks along -y, so its left side (`.L`) lies
 import gzip
 import importlib.util
 import json
+import os
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -256,7 +257,7 @@ def model() -> Model:
     else:
         raw = _parse()
         CACHE.mkdir(exist_ok=True)
-        part = path.with_name(f"{path.stem}.{id(raw)}.part.npz")
+        part = path.with_name(f"{path.stem}.{os.getpid()}.part.npz")
         np.savez(part, **raw)
         part.replace(path)
 

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from .bodies import model
 from .scene import FRAMES, VIEWS, camera, place_name
 from .shading import Rendered, render
 
@@ -137,6 +138,7 @@ def export(
     people = [(i, "train" if i <= train else "test", str(out)) for i in range(1, train + test + 1)]
     todo = [job for job in people if not (parts / f"{job[0]:04d}.json").is_file()]
     workers = workers or os.cpu_count() or 1
+    model()  # read the body data once, before the processes start
     with ExitStack() as stack:
         bar = stack.enter_context(tqdm(total=len(people) * VIEWS, unit="image"))
         bar.update((len(people) - len(todo)) * VIEWS)
