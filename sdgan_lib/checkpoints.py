@@ -93,7 +93,9 @@ def load_generator(path: Path, device: str | torch.device = "cpu") -> Generator:
     try:
         generator.load_state_dict(weights)
     except (RuntimeError, KeyError) as error:
-        raise CheckpointError(f"{path}: its weights do not fit the networks of this version; train anew") from error
+        raise CheckpointError(
+            f"{path}: its weights do not fit the networks of this version; train anew"
+        ) from error
     return generator.to(device).eval()
 
 

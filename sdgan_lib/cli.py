@@ -132,7 +132,9 @@ class Generate:
     def run(self) -> int:
         from sdgan_lib.inference import generate
 
-        generate(self.checkpoint, self.source, self.target, self.source_pose, self.out, self.data, self.device)
+        generate(
+            self.checkpoint, self.source, self.target, self.source_pose, self.out, self.data, self.device
+        )
         print(f"written: {self.out}")
         return 0
 

@@ -21,7 +21,7 @@ class DiscriminatorConfig:
 class PatchDiscriminator(nn.Module):
     """Judges patches of one picture given the source picture and both poses.
 
-    Input ``[B, 3 + 18 + 3 + 18, H, W]`` (source image, its heat maps, picture to judge, target heat maps);
+    Input ``[B, 3 + 18 + 18 + 3, H, W]`` (source image, its heat maps, target heat maps, picture to judge);
     output logits ``[B, 1, H / 2**n, W / 2**n]`` with n = ``len(config.channels)``; positive means "real".
     """
 
@@ -67,15 +67,15 @@ class MultiScaleDiscriminator(nn.Module):
 
         ``images`` may hold a multiple of the inputs' batch (real and generated joined): the conditions repeat.
         """
-        condition = torch.cat([inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps], 1)
         logits = []
         for factor, judge, image in zip(self.factors, self.scales, images, strict=True):
-            given = downscale(condition, factor)
+            given = inputs.condition(factor)
             if image.shape[-2:] != given.shape[-2:]:
                 raise ValueError(
                     f"the discriminator of scale 1/{factor} judges pictures of {tuple(given.shape[-2:])} pixels, "
                     f"not {tuple(image.shape[-2:])}: down-scale the real pictures with reals()"
                 )
-            given = given.repeat(image.shape[0] // given.shape[0], 1, 1, 1)
-            logits.append(judge(torch.cat([given, image], 1)))
+            image = image.unflatten(0, (-1, given.shape[0]))
+            joined = torch.cat([given.expand(image.shape[0], -1, -1, -1, -1), image], 2)
+            logits.append(judge(joined.flatten(0, 1)))
         return logits

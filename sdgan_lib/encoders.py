@@ -3,10 +3,29 @@
 Level ``i`` of every encoder has the size of the picture divided by ``2**i``; level 0 keeps the full size.
 """
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
 SLOPE = 0.2  # of every LeakyReLU, as in Deformable GAN
+
+
+NORMS = ("instance", "group")
+
+
+def normalise(kind: str, channels: int) -> nn.Module:
+    """The normalisation of ``[B, channels, h, w]`` features that ``kind`` names, with a learned scale and shift.
+
+    ``"instance"`` (the paper's) sets every channel of every picture to mean 0 and variance 1: what a channel says
+    by being high *everywhere*, the colour of a coat, say, is lost. ``"group"`` does so for eight channels together,
+    so that their differences survive (Wu and He, 2018).
+    """
+    if kind not in NORMS:
+        raise ValueError(f"norm is one of {NORMS}, not {kind!r}")
+    if kind == "instance":
+        return nn.InstanceNorm2d(channels, affine=True)
+    return nn.GroupNorm(max(1, channels // 8) if channels % 8 == 0 else 1, channels)
 
 
 class Encoder(nn.Module):
@@ -15,21 +34,22 @@ class Encoder(nn.Module):
     Args:
         in_channels: channels of the input (21 for image ⊕ heat maps, 18 for heat maps alone).
         channels: channels of level 0, 1, 2, …; ``len(channels) - 1`` is the number of halvings.
+        norm: see :func:`normalise`.
 
     Input ``[B, in_channels, H, W]`` with H and W divisible by ``2 ** (len(channels) - 1)``.
     Output: a list with one ``[B, channels[i], H / 2**i, W / 2**i]`` per level.
     """
 
-    def __init__(self, in_channels: int, channels: tuple[int, ...]):
+    def __init__(self, in_channels: int, channels: tuple[int, ...], norm: str = "instance"):
         super().__init__()
         self.first = nn.Conv2d(in_channels, channels[0], 3, padding=1)
         self.downs = nn.ModuleList(
             nn.Sequential(
                 nn.LeakyReLU(SLOPE),
                 nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False),
-                nn.InstanceNorm2d(b, affine=True),
+                normalise(norm, b),
             )
-            for a, b in zip(channels, channels[1:])
+            for a, b in itertools.pairwise(channels)
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -46,9 +66,9 @@ class OneStreamEncoder(nn.Module):
     exist yet: features of both poses meet at the same pixels although the body parts are elsewhere.
     """
 
-    def __init__(self, channels: tuple[int, ...], joints: int = 18):
+    def __init__(self, channels: tuple[int, ...], norm: str = "instance", joints: int = 18):
         super().__init__()
-        self.stream = Encoder(3 + 2 * joints, channels)
+        self.stream = Encoder(3 + 2 * joints, channels, norm)
 
     def forward(self, image: Tensor, source_heatmaps: Tensor, target_heatmaps: Tensor) -> list[Tensor]:
         return self.stream(torch.cat([image, source_heatmaps, target_heatmaps], 1))
@@ -61,10 +81,16 @@ class TwoStreamEncoder(nn.Module):
     warped before it is joined with the pose features, which are aligned with the *target* pose.
     """
 
-    def __init__(self, channels: tuple[int, ...], pose_channels: tuple[int, ...], joints: int = 18):
+    def __init__(
+        self,
+        channels: tuple[int, ...],
+        pose_channels: tuple[int, ...],
+        norm: str = "instance",
+        joints: int = 18,
+    ):
         super().__init__()
-        self.appearance = Encoder(3 + joints, channels)
-        self.pose = Encoder(joints, pose_channels)
+        self.appearance = Encoder(3 + joints, channels, norm)
+        self.pose = Encoder(joints, pose_channels, norm)
 
     def forward(
         self, image: Tensor, source_heatmaps: Tensor, target_heatmaps: Tensor

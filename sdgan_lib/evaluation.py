@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 from tqdm import tqdm
 
-from sdgan_lib.datasets import PersonPairs
+from sdgan_lib.datasets import PersonPairs, read_image
 from sdgan_lib.generators import Generator
 from sdgan_lib.metrics import HIGHER_IS_BETTER, METRICS, image_metrics, mean_metrics, pose_mask
 from sdgan_lib.plotting import gallery
@@ -25,7 +25,9 @@ def mean_image(dataset: PersonPairs) -> Tensor:
     indices = dataset.pairs.unique().tolist()
     total = torch.zeros(3, *dataset.size)
     for index in indices:
-        total += dataset.image(index)
+        total += (
+            read_image(dataset.data.image_path(index), dataset.data.size, dataset.size).float() / 127.5 - 1
+        )
     return total / len(indices)
 
 
@@ -92,7 +94,12 @@ def _batches(pairs: PersonPairs, batch_size: int, device: torch.device | str, qu
 
 
 def make_gallery(
-    generator: Generator, test: PersonPairs, *, rows: int = 12, seed: int = 0, device: torch.device | str = "cpu"
+    generator: Generator,
+    test: PersonPairs,
+    *,
+    rows: int = 12,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
 ) -> Image.Image:
     """Source, target pose, target, warp only and every output of the generator, for ``rows`` pairs of ``test``.
 
@@ -137,7 +144,9 @@ def format_table(metrics: dict[str, dict[str, dict[str, float]]]) -> str:
             f"  model / warp_only: fg_ssim x {model['fg_ssim'] / warp['fg_ssim']:.2f}, "
             f"fg_l1 x {model['fg_l1'] / warp['fg_l1']:.2f}\n"
         )
-    lines.append("l1, fg_l1: lower is better (pictures in [-1, 1]); psnr in dB; fg_: over the person's pixels only.")
+    lines.append(
+        "l1, fg_l1: lower is better (pictures in [-1, 1]); psnr in dB; fg_: over the person's pixels only."
+    )
     lines.append("mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead.")
     return "\n".join(lines)
 

@@ -1,14 +1,14 @@
 """Generators: U-Net baseline, Deformable GAN and the stacked deformable generator (paper, eq. 2-5)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdgan_lib.encoders import SLOPE, OneStreamEncoder, TwoStreamEncoder
+from sdgan_lib.encoders import NORMS, SLOPE, OneStreamEncoder, TwoStreamEncoder, normalise
 from sdgan_lib.heatmaps import heatmaps
-from sdgan_lib.warping import REGIONS, LimbWarps, _sample_regions, deformable_skip, limb_warps
+from sdgan_lib.warping import REGIONS, LimbWarps, body_mask, deformable_skip, limb_warps, sample_regions
 
 SYSTEMS = ("baseline", "deformable", "sdgan")
 WARPED_LEVELS = 4  # the four finest encoder levels have deformable skips, as in Deformable GAN
@@ -32,6 +32,7 @@ class GeneratorConfig:
         aggregate: ``"max"`` or ``"average"`` over the warped regions.
         background: map of the background, ``"identity"`` (fixed camera) or ``"torso"`` (Deformable GAN's choice).
         attention: whether the stacked generator may keep warped body parts (see :class:`PartAttention`).
+        norm: ``"instance"`` or ``"group"``, see :func:`sdgan_lib.encoders.normalise`.
         dropout: rate in the three innermost decoder blocks; it also plays the noise z.
     """
 
@@ -42,9 +43,12 @@ class GeneratorConfig:
     aggregate: str = "max"
     background: str = "identity"
     attention: bool = True
+    norm: str = "instance"
     dropout: float = 0.5
 
     def __post_init__(self):
+        if self.norm not in NORMS:
+            raise ValueError(f"norm is one of {NORMS}, not {self.norm!r}")
         if self.system not in SYSTEMS:
             raise ValueError(f"system is one of {SYSTEMS}, not {self.system!r}")
         if self.depth < WARPED_LEVELS - 1:
@@ -62,6 +66,10 @@ class GeneratorConfig:
         """Channels of the pose stream, level by level."""
         return tuple(int(c * self.pose_ratio) for c in self.channels)
 
+    def dropout_at(self, level: int) -> float:
+        """Dropout rate of the decoder block that ends at ``level``: only the three innermost have any."""
+        return self.dropout if level >= self.depth - 3 else 0.0
+
     @property
     def factors(self) -> tuple[int, ...]:
         """Down-scaling factor of each picture the system makes, coarsest first."""
@@ -76,12 +84,23 @@ class Inputs:
         source_image: ``[B, 3, H, W]`` in [-1, 1].
         source_heatmaps, target_heatmaps: ``[B, 18, H, W]`` in [0, 1].
         warps: the limbs' affine maps and target masks.
+        source_body, target_body: ``[B, 1, H, W]``, 1 on the body regions of the source and of the target pose.
     """
 
     source_image: Tensor
     source_heatmaps: Tensor
     target_heatmaps: Tensor
     warps: LimbWarps
+    source_body: Tensor
+    target_body: Tensor
+    _cache: dict = field(default_factory=dict, init=False, repr=False)
+
+    def condition(self, factor: int) -> Tensor:
+        """Source image, its heat maps and the target's, ``[B, 39, H/f, W/f]``: what a discriminator is told."""
+        if factor not in self._cache:
+            whole = torch.cat([self.source_image, self.source_heatmaps, self.target_heatmaps], 1)
+            self._cache[factor] = downscale(whole, factor)
+        return self._cache[factor]
 
 
 def make_inputs(
@@ -101,6 +120,8 @@ def make_inputs(
         heatmaps(source_pose, height, width).to(dtype),
         heatmaps(target_pose, height, width).to(dtype),
         limb_warps(source_pose, target_pose, height, width, background=background),
+        body_mask(source_pose, height, width).to(dtype),
+        body_mask(target_pose, height, width).to(dtype),
     )
 
 
@@ -121,24 +142,20 @@ class Generated:
         return self.images[-1]
 
 
-def _convolve(in_channels: int, out_channels: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-        nn.InstanceNorm2d(out_channels, affine=True),
-        nn.LeakyReLU(SLOPE),
-    )
-
-
 class UpBlock(nn.Module):
     """Doubles the size by a transposed convolution, then joins the skip connections of the new size.
 
     ``[B, in_channels, h, w]`` and a skip ``[B, skip_channels, 2h, 2w]`` give ``[B, out_channels, 2h, 2w]``.
     """
 
-    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, dropout: float = 0.0):
+    def __init__(self, in_channels: int, skip_channels: int, out_channels: int, norm: str, dropout: float):
         super().__init__()
         self.up = nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)
-        self.join = _convolve(out_channels + skip_channels, out_channels)
+        self.join = nn.Sequential(
+            nn.Conv2d(out_channels + skip_channels, out_channels, 3, padding=1, bias=False),
+            normalise(norm, out_channels),
+            nn.LeakyReLU(SLOPE),
+        )
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
@@ -170,12 +187,15 @@ class PartAttention(nn.Module):
     The paper lists "an attention module to improve the pose fidelity and retain body parts" and does not describe
     it. Ours: the source picture, moved by each of the eleven region maps, and the newly painted picture are twelve
     candidates; a softmax over twelve maps mixes them. Before anything is learned the maps prefer, inside a
-    region's target mask, that region; so the generator starts from the warped source and learns to mend it.
+    region's target mask, that region, and where the background was hidden by the source person, new paint; so the
+    generator starts from the warped source and learns to mend it.
     """
 
     OUTSIDE = -4.0  # initial logit of a region outside its mask: e^-4 of its weight inside
 
-    def forward(self, logits: Tensor, painted: Tensor, candidates: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, logits: Tensor, painted: Tensor, candidates: Tensor, masks: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Args: logits ``[B, 12, h, w]``, painted ``[B, 3, h, w]``, candidates ``[B, 11, 3, h, w]``,
         masks ``[B, 11, h, w]`` in [0, 1]. Returns the picture and the attention ``[B, 12, h, w]``."""
         prior = self.OUTSIDE * (1 - masks)
@@ -233,9 +253,9 @@ class BaselineGenerator(Generator):
     def __init__(self, config: GeneratorConfig):
         super().__init__(config)
         c = config.channels
-        self.encoder = OneStreamEncoder(c)
+        self.encoder = OneStreamEncoder(c, config.norm)
         self.decoder = nn.ModuleList(
-            UpBlock(c[i + 1], c[i], c[i], config.dropout if i >= config.depth - 3 else 0.0)
+            UpBlock(c[i + 1], c[i], c[i], config.norm, config.dropout_at(i))
             for i in reversed(range(config.depth))
         )
         self.head = Head(c[0], c[0], attention=False)
@@ -255,16 +275,16 @@ class DeformableGenerator(Generator):
     def __init__(self, config: GeneratorConfig):
         super().__init__(config)
         c, p = config.channels, config.pose_channels
-        self.encoder = TwoStreamEncoder(c, p)
-        levels = reversed(range(config.depth))
+        self.encoder = TwoStreamEncoder(c, p, config.norm)
         self.decoder = nn.ModuleList(
             UpBlock(
                 c[-1] + p[-1] if i == config.depth - 1 else c[i + 1],
                 c[i] + p[i],
                 c[i],
-                config.dropout if i >= config.depth - 3 else 0.0,
+                config.norm,
+                config.dropout_at(i),
             )
-            for i in levels
+            for i in reversed(range(config.depth))
         )
         self.make_heads()
 
@@ -317,8 +337,10 @@ class StackedGenerator(DeformableGenerator):
             i = len(images)
             candidates = masks = None
             if self.config.attention:
-                candidates = _sample_regions(downscale(inputs.source_image, factor), inputs.warps)
+                candidates = sample_regions(downscale(inputs.source_image, factor), inputs.warps)
                 masks = inputs.warps.at(*x.shape[-2:]).masks
+                free = 1 - downscale(inputs.source_body, factor)  # behind the source person nothing is known
+                masks = torch.cat([masks[:, :-1], masks[:, -1:] * free], 1)
             image, maps = self.heads[i](torch.cat([x, self.pose_up[i](code)], 1), candidates, masks)
             images.append(image)
             if maps is not None:

@@ -25,7 +25,9 @@ def read_pose(path: Path) -> Tensor:
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such pose file") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not JSON ({error}); write 18 [x, y] pairs, null for a missing joint") from error
+        raise ValueError(
+            f"{path}: not JSON ({error}); write 18 [x, y] pairs, null for a missing joint"
+        ) from error
     if not isinstance(points, list) or len(points) != len(JOINTS):
         found = f"{len(points)} entries" if isinstance(points, list) else type(points).__name__
         raise ValueError(f"{path}: {found} instead of a list of {len(JOINTS)} joints ({', '.join(JOINTS)})")

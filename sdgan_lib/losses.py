@@ -18,6 +18,8 @@ class LossConfig:
         adversarial: ``"log"`` (paper, eq. 6) or ``"hinge"``.
         adversarial_weight: of the generator's adversarial term.
         l1_weight: of the L1 term (100 in Deformable GAN).
+        person_weight: how much more a pixel of the target's body regions counts in the L1 term than one of the
+            background (1 in PG2, 0 in Deformable GAN).
         nearest_weight: of the nearest-neighbour loss on the full-size picture.
         nearest_window: side of its window in pixels.
         nearest_features: file with VGG-19 weights, or None to compare pixels.
@@ -27,6 +29,7 @@ class LossConfig:
     adversarial: str = "log"
     adversarial_weight: float = 1.0
     l1_weight: float = 100.0
+    person_weight: float = 0.0
     nearest_weight: float = 0.0
     nearest_window: int = 3
     nearest_features: str | None = None
@@ -69,9 +72,19 @@ def generator_adversarial_loss(fake: list[Tensor], kind: str = "log") -> Tensor:
     return sum((F.softplus(-f) if kind == "log" else -f).mean() for f in fake)
 
 
-def l1_loss(images: list[Tensor], reals: list[Tensor]) -> Tensor:
-    """Mean absolute difference, summed over the scales; pictures in [-1, 1]."""
-    return sum((F.l1_loss(a, b) for a, b in zip(images, reals, strict=True)), images[0].new_zeros(()))
+def l1_loss(images: list[Tensor], reals: list[Tensor], weights: list[Tensor] | None = None) -> Tensor:
+    """Mean absolute difference, summed over the scales; pictures in [-1, 1].
+
+    Args:
+        images, reals: one ``[B, 3, h, w]`` per scale.
+        weights: one ``[B, 1, h, w]`` per scale that multiplies each pixel's difference. PG2 (Ma et al., 2017)
+            takes 1 + M with the target's pose mask M, so that the person counts for more than the background.
+    """
+    total = images[0].new_zeros(())
+    for i, (image, real) in enumerate(zip(images, reals, strict=True)):
+        difference = (image - real).abs()
+        total = total + (difference if weights is None else difference * weights[i]).mean()
+    return total
 
 
 def nearest_neighbour_loss(generated: Tensor, target: Tensor, window: int = 3) -> Tensor:

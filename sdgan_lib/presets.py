@@ -16,6 +16,8 @@ class Recipe:
         generator_rate, discriminator_rate: Adam's learning rates; both fall linearly to a tenth over the last
             ``decay_share`` of the budget.
         betas: Adam's.
+        adversarial_start: share of the budget after which the discriminators come in; before it the generator
+            learns from the L1 term alone, which is faster and brings the colours to their places first.
         ema_decay: of the generator's moving average, the weights that evaluation uses.
         pairs: ``"same-camera"`` or ``"all"`` pairs of the training split.
         flip: mirror half of the pairs, at random (left and right joints change places).
@@ -26,6 +28,7 @@ class Recipe:
     discriminator_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     decay_share: float = 0.5
+    adversarial_start: float = 0.0
     ema_decay: float = 0.999
     pairs: str = "all"
     flip: bool = True
@@ -47,10 +50,10 @@ class Preset:
 
 def _laptop(system: str) -> Preset:
     return Preset(
-        GeneratorConfig(system, width=16, depth=4, pose_ratio=0.5, dropout=0.0),
+        GeneratorConfig(system, width=16, depth=4, pose_ratio=0.5, norm="group", dropout=0.0),
         DiscriminatorConfig((16, 32, 64)),
-        LossConfig(),
-        Recipe(8, 1e-3, 4e-4, pairs="same-camera"),
+        LossConfig(person_weight=2.0),
+        Recipe(8, 1e-3, 4e-4, adversarial_start=0.4, pairs="same-camera"),
     )
 
 

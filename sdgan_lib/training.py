@@ -29,7 +29,7 @@ from sdgan_lib.checkpoints import (
     save_checkpoint,
 )
 from sdgan_lib.discriminators import MultiScaleDiscriminator
-from sdgan_lib.generators import Generated, Inputs, make_generator, make_inputs
+from sdgan_lib.generators import Generated, Inputs, downscale, make_generator, make_inputs
 from sdgan_lib.losses import (
     LossConfig,
     discriminator_loss,
@@ -126,14 +126,20 @@ class Objective:
         return loss, terms
 
     def generator(
-        self, judge: nn.Module, generated: Generated, reals: list[Tensor], inputs: Inputs
+        self, judge: nn.Module | None, generated: Generated, reals: list[Tensor], inputs: Inputs
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the generator against discriminators whose weights stand still."""
+        """Loss of the generator against discriminators whose weights stand still (None: no adversarial term)."""
         config = self.config
-        terms = {"l1": l1_loss(generated.images, reals)}
+        weights = None
+        if config.person_weight:
+            weight = 1 + config.person_weight * inputs.target_body
+            weights = [downscale(weight, weight.shape[-1] // real.shape[-1]) for real in reals]
+        terms = {"l1": l1_loss(generated.images, reals, weights)}
         loss = config.l1_weight * terms["l1"]
-        if config.adversarial_weight:
-            terms["adversarial"] = generator_adversarial_loss(judge(generated.images, inputs), config.adversarial)
+        if judge is not None:
+            terms["adversarial"] = generator_adversarial_loss(
+                judge(generated.images, inputs), config.adversarial
+            )
             loss = loss + config.adversarial_weight * terms["adversarial"]
         if config.nearest_weight:
             terms["nearest"] = nearest_neighbour_loss(
@@ -168,7 +174,9 @@ class Trainer:
 
         self.averaged = AveragedModel(generator, avg_fn=average)
         optimisers = [
-            torch.optim.Adam(network.parameters(), lr=rate, betas=recipe.betas, fused=self.device.type != "mps")
+            torch.optim.Adam(
+                network.parameters(), lr=rate, betas=recipe.betas, fused=self.device.type != "mps"
+            )
             for network, rate in ((generator, recipe.generator_rate), (judge, recipe.discriminator_rate))
         ]
         self.generator, self.judge, self.generator_optimiser, self.judge_optimiser = self.accelerator.prepare(
@@ -176,10 +184,16 @@ class Trainer:
         )
         self.objective = Objective(preset.losses, self.device)
         self.step, self.seconds = 0, 0.0
+        self.set_progress(0.0)
 
-    def set_rates(self, progress: float) -> None:
-        """Learning rates for this share of the budget: constant, then falling linearly to a tenth."""
+    def set_progress(self, progress: float) -> None:
+        """Prepare for this share of the budget (0 to 1): learning rates, and whether the discriminators are in.
+
+        The rates are constant, then fall linearly to a tenth.
+        """
         recipe = self.preset.recipe
+        adversarial = bool(self.preset.losses.adversarial_weight)
+        self.adversarial = adversarial and progress >= recipe.adversarial_start
         left = min(1.0, (1.0 - progress) / max(recipe.decay_share, 1e-9))
         factor = 0.1 + 0.9 * left
         for optimiser, rate in (
@@ -201,7 +215,10 @@ class Trainer:
             flip = torch.rand(len(batch["source_pose"]), generator=chooser) < 0.5
             batch = flip_pairs(batch, flip.to(batch["source_pose"].device))
         inputs = make_inputs(
-            batch["source_image"], batch["source_pose"], batch["target_pose"], self.preset.generator.background
+            batch["source_image"],
+            batch["source_pose"],
+            batch["target_pose"],
+            self.preset.generator.background,
         )
         unwrapped = accelerator.unwrap_model(self.judge)
         reals = unwrapped.reals(batch["target_image"])
@@ -209,7 +226,7 @@ class Trainer:
             generated = self.generator(inputs)
         terms: dict[str, Tensor] = {}
 
-        if self.preset.losses.adversarial_weight:
+        if self.adversarial:
             self.judge.requires_grad_(True)
             with accelerator.autocast():
                 loss, terms = self.objective.discriminator(self.judge, generated, reals, inputs)
@@ -219,7 +236,8 @@ class Trainer:
             self.judge_optimiser.step()
             self.judge.requires_grad_(False)
         with accelerator.autocast():
-            loss, generator_terms = self.objective.generator(self.judge, generated, reals, inputs)
+            judge = self.judge if self.adversarial else None
+            loss, generator_terms = self.objective.generator(judge, generated, reals, inputs)
         self._check(generator_terms)
         self.generator_optimiser.zero_grad()
         accelerator.backward(loss)
@@ -283,7 +301,9 @@ def pick_device(device: str) -> str:
     if device == "auto":
         return there[-1]
     if device not in there:
-        raise ValueError(f"device {device!r} is not available here; there is {', '.join(there)} (or say auto)")
+        raise ValueError(
+            f"device {device!r} is not available here; there is {', '.join(there)} (or say auto)"
+        )
     return device
 
 
@@ -382,14 +402,16 @@ def train(
     try:
         with open(run / LOG, "a", encoding="utf-8") as log, bar, interruptible() as interrupted:
             while (progress := budget.progress(trainer.step, trainer.seconds)) < 1:
-                trainer.set_rates(progress)
+                trainer.set_progress(progress)
                 terms = trainer.train_step(_to_device(next(iterator), trainer.device))
                 trainer.seconds = before + time.monotonic() - started
                 if trainer.step % LOG_EVERY == 0:
                     record = {"step": trainer.step, "seconds": round(trainer.seconds, 1), **terms}
                     log.write(json.dumps(record) + "\n")
                     log.flush()
-                    bar.set_postfix(step=trainer.step, **{k: f"{v:.3f}" for k, v in terms.items()}, refresh=False)
+                    bar.set_postfix(
+                        step=trainer.step, **{k: f"{v:.3f}" for k, v in terms.items()}, refresh=False
+                    )
                 bar.update((trainer.step if budget.steps else min(round(trainer.seconds), bar.total)) - bar.n)
                 if time.monotonic() - saved >= 60 * checkpoint_minutes:
                     save()

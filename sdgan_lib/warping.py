@@ -157,6 +157,14 @@ def limb_warps(
     return LimbWarps(torch.cat([maps, behind[:, None]], dim=1), masks, (height, width))
 
 
+def body_mask(pose: Tensor, height: int, width: int) -> Tensor:
+    """Where a body in this pose `[B, 18, 2]` is: float32 `[B, 1, height, width]`, 1 on its ten regions, else 0."""
+    pose = pose.detach().float()
+    x = torch.arange(width, device=pose.device, dtype=torch.float32)
+    y = torch.arange(height, device=pose.device, dtype=torch.float32)[:, None]
+    return _masks(pose, body_size(pose), x, y).any(dim=1, keepdim=True).float()
+
+
 def _region_points(pose: Tensor) -> tuple[Tensor, Tensor]:
     """Points `[B, 10, 7, 2]` that the regions are fitted to, and which of them exist: bool `[B, 10, 7]`."""
     torso = pose[:, [JOINT["Rhip"], JOINT["Lhip"], JOINT["Lsho"], JOINT["Rsho"]]]
@@ -282,22 +290,26 @@ def _pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
     return torch.stack([xs, ys, torch.ones_like(xs)], dim=-1)
 
 
-def _sample_regions(features: Tensor, warps: LimbWarps) -> Tensor:
-    """Features `[B, C, h, w]` seen through each region's map, unmasked: `[B, 11, C, h, w]`."""
+def sample_regions(features: Tensor, warps: LimbWarps) -> Tensor:
+    """Source features `[B, C, h, w]` moved by each region's map, everywhere: `[B, 11, C, h, w]`."""
     height, width = features.shape[-2:]
     warps = warps.at(height, width)
-    points = torch.einsum("hwk,brik->brhwi", _pixel_grid(height, width, warps.maps), warps.maps)
-    grid = to_grid(points, height, width).to(features.dtype)
-    sampled = [
-        F.grid_sample(features, grid[:, r], mode="bilinear", padding_mode="zeros", align_corners=False)
-        for r in range(len(REGIONS))
-    ]
-    return torch.stack(sampled, dim=1)
+    # Pixel to grid coordinates is affine too: put it into the maps, then apply them to all pixels at once.
+    origin = to_grid(warps.maps[..., 2], height, width)
+    steps = (
+        to_grid(warps.maps.mT, height, width)[..., :2, :]
+        - to_grid(torch.zeros_like(origin), height, width)[..., None, :]
+    )
+    maps = torch.cat([steps, origin[..., None, :]], dim=-2).to(features.dtype)
+    grid = (_pixel_grid(height, width, features) @ maps[:, :, None]).flatten(0, 1)
+    repeated = features[:, None].expand(-1, len(REGIONS), -1, -1, -1).flatten(0, 1)
+    sampled = F.grid_sample(repeated, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return sampled.unflatten(0, (-1, len(REGIONS)))
 
 
 def warp_regions(features: Tensor, warps: LimbWarps) -> Tensor:
     """Source features `[B, C, h, w]` moved by each region's map, times its mask: `[B, 11, C, h, w]`."""
-    return _sample_regions(features, warps) * warps.at(*features.shape[-2:]).masks[:, :, None].to(
+    return sample_regions(features, warps) * warps.at(*features.shape[-2:]).masks[:, :, None].to(
         features.dtype
     )
 
@@ -305,7 +317,7 @@ def warp_regions(features: Tensor, warps: LimbWarps) -> Tensor:
 def deformable_skip_reference(features: Tensor, warps: LimbWarps, aggregate: str = "max") -> Tensor:
     """The deformable skip written down plainly, and slow: `deformable_skip` computes the same."""
     warps = warps.at(*features.shape[-2:])
-    sampled, covering = _sample_regions(features, warps), warps.covering[:, :, None]
+    sampled, covering = sample_regions(features, warps), warps.covering[:, :, None]
     if aggregate == "max":
         return sampled.masked_fill(~covering, -torch.inf).amax(dim=1)
     if aggregate == "average":

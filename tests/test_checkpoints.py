@@ -55,7 +55,7 @@ def test_missing_truncated_foreign_and_misfitting_files_are_named(tmp_path):
     whole = (tmp_path / "c.pt").read_bytes()
     for share in (0.0, 0.3, 0.9):
         (tmp_path / "cut.pt").write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(CheckpointError, match="cut.pt"):
+        with pytest.raises(CheckpointError, match=r"cut\.pt"):
             load_checkpoint(tmp_path / "cut.pt")
     torch.save({"format": "other"}, tmp_path / "other.pt")
     with pytest.raises(CheckpointError, match="'other'"):
@@ -76,12 +76,14 @@ def test_an_exported_generator_makes_the_same_pictures(tmp_path):
     whole, small = load_generator(tmp_path / "c.pt"), load_generator(tmp_path / "g.safetensors")
     assert small.config == whole.config
     inputs = torch.rand(2, 3, 64, 32) * 2 - 1, standing(2, (64, 32)), standing(2, (64, 32), seed=1)
-    torch.testing.assert_close(small.transfer(*inputs).image, whole.transfer(*inputs).image, atol=2e-2, rtol=0)
+    torch.testing.assert_close(
+        small.transfer(*inputs).image, whole.transfer(*inputs).image, atol=2e-2, rtol=0
+    )
 
     data = (tmp_path / "g.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(data[: len(data) // 2])
     for name, message in (("cut", "damaged"), ("none", "no such checkpoint")):
-        with pytest.raises(CheckpointError, match=f"{name}.safetensors: {message}"):
+        with pytest.raises(CheckpointError, match=rf"{name}\.safetensors: {message}"):
             load_generator(tmp_path / f"{name}.safetensors")
 
 

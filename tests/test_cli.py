@@ -22,8 +22,22 @@ def people(tmp_path_factory):
 def run(people, tmp_path_factory):
     """A short run of the main job, as a user starts it."""
     runs = tmp_path_factory.mktemp("runs")
-    command = ["train", "--data", people, "--steps", 12, "--width", 4, "--name", "try", "--runs", runs, "--seed", 3]
-    assert main([str(a) for a in command + ["--device", "cpu"]]) == 0
+    command = [
+        "train",
+        "--data",
+        people,
+        "--steps",
+        12,
+        "--width",
+        4,
+        "--name",
+        "try",
+        "--runs",
+        runs,
+        "--seed",
+        3,
+    ]
+    assert main([str(a) for a in [*command, "--device", "cpu"]]) == 0
     return runs / "try"
 
 
@@ -40,10 +54,22 @@ def test_the_main_job_leaves_its_results(run):
 
 
 def test_resume_goes_on(run, people, capsys):
-    command = ["train", "--data", people, "--steps", 14, "--name", "try", "--runs", run.parent, "--device", "cpu"]
+    command = [
+        "train",
+        "--data",
+        people,
+        "--steps",
+        14,
+        "--name",
+        "try",
+        "--runs",
+        run.parent,
+        "--device",
+        "cpu",
+    ]
     assert main([str(a) for a in command]) == 1
     assert "--resume" in capsys.readouterr().err
-    assert main([str(a) for a in command + ["--resume", "--no-evaluate"]]) == 0
+    assert main([str(a) for a in [*command, "--resume", "--no-evaluate"]]) == 0
     assert load_checkpoint(run / "checkpoint.pt")["step"] == 14
 
 
@@ -70,7 +96,16 @@ def test_generate_by_name_by_file_and_from_an_exported_checkpoint_agree(run, peo
     made = {}
     for name, (checkpoint, source_argument, *rest) in calls.items():
         out = tmp_path / f"{name}.png"
-        arguments = ["generate", "--checkpoint", checkpoint, "--source", source_argument, *rest, "--out", str(out)]
+        arguments = [
+            "generate",
+            "--checkpoint",
+            checkpoint,
+            "--source",
+            source_argument,
+            *rest,
+            "--out",
+            str(out),
+        ]
         assert main(arguments + common) == 0
         with Image.open(out) as image:
             assert image.size == (64, 128)
@@ -78,21 +113,26 @@ def test_generate_by_name_by_file_and_from_an_exported_checkpoint_agree(run, peo
     assert torch.equal(made["name"], made["file"])
     assert (made["name"] - made["exported"]).abs().max() <= 6
     with Image.open(picture) as image:
-        assert not torch.equal(made["name"], torch.tensor(list(image.convert("RGB").tobytes()), dtype=torch.float))
+        assert not torch.equal(
+            made["name"], torch.tensor(list(image.convert("RGB").tobytes()), dtype=torch.float)
+        )
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         (["generate", "--target", "x"], "--source"),
-        (["generate", "--source", "nobody", "--target", "nobody"], "nobody: neither a file nor an annotated picture"),
+        (
+            ["generate", "--source", "nobody", "--target", "nobody"],
+            "nobody: neither a file nor an annotated picture",
+        ),
         (["evaluate", "none.pt"], "none.pt: no such checkpoint"),
         (["train", "--data", "nowhere"], "nowhere"),
     ],
 )
 def test_faults_of_the_user_end_in_one_line(arguments, message, people, capsys):
     if arguments[0] == "generate":
-        arguments = arguments + ["--data", str(people)]
+        arguments = [*arguments, "--data", str(people)]
     assert main(arguments) == 1
     err = capsys.readouterr().err.strip()
     assert message in err and "Traceback" not in err
@@ -108,8 +148,8 @@ def test_pose_files_are_checked_joint_by_joint(tmp_path):
     for wrong, message in (
         (good[:17], "17 entries"),
         ({"nose": [1, 2]}, "dict"),
-        (good[:4] + [[1]] + good[5:], r"joint 4 \(Rwri\)"),
-        (good[:7] + [["1", 2]] + good[8:], r"joint 7 \(Lwri\)"),
+        ([*good[:4], [1], *good[5:]], r"joint 4 \(Rwri\)"),
+        ([*good[:7], ["1", 2], *good[8:]], r"joint 7 \(Lwri\)"),
     ):
         path.write_text(json.dumps(wrong))
         with pytest.raises(ValueError, match=message):

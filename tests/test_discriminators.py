@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from figures import standing
@@ -53,7 +55,7 @@ def test_every_condition_is_seen(inputs):
     before = d(image, inputs)
     other = make_inputs(inputs.source_image.flip(-1), standing(2, SIZE, seed=2), standing(2, SIZE, seed=3))
     for name in ("source_image", "source_heatmaps", "target_heatmaps"):
-        changed = type(inputs)(**{**vars(inputs), name: getattr(other, name)})
+        changed = replace(inputs, **{name: getattr(other, name)})
         assert all(not torch.allclose(a, b) for a, b in zip(before, d(image, changed), strict=True)), name
 
 

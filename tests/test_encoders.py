@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sdgan_lib.encoders import Encoder, OneStreamEncoder, TwoStreamEncoder
+from sdgan_lib.encoders import Encoder, OneStreamEncoder, TwoStreamEncoder, normalise
 
 
 @pytest.mark.parametrize("size", [(128, 64), (64, 96)])
@@ -37,3 +37,19 @@ def test_the_one_stream_sees_all_three_inputs():
         changed = list(inputs)
         changed[i] = torch.rand_like(inputs[i])
         assert not torch.equal(before, encoder(*changed)[-1])
+
+
+def test_group_norm_keeps_what_a_channel_says_by_being_high_everywhere_and_instance_norm_does_not():
+    x = torch.zeros(1, 8, 4, 4)
+    x[:, 3] = 5.0
+    assert normalise("instance", 8)(x).abs().max() < 1e-3
+    assert normalise("group", 8)(x)[0, 3].min() > 2
+    with pytest.raises(ValueError, match="batch"):
+        normalise("batch", 8)
+
+
+@pytest.mark.parametrize("channels", [4, 8, 12, 32])
+def test_both_norms_take_any_number_of_channels(channels):
+    x = torch.randn(2, channels, 4, 4)
+    for kind in ("instance", "group"):
+        assert normalise(kind, channels)(x).shape == x.shape

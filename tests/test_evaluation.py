@@ -5,7 +5,15 @@ import torch
 from figures import copy_people
 
 from sdgan_lib.datasets import PersonPairs
-from sdgan_lib.evaluation import ANSWERS, evaluate, format_table, make_gallery, mean_image, warp_only, write_metrics
+from sdgan_lib.evaluation import (
+    ANSWERS,
+    evaluate,
+    format_table,
+    make_gallery,
+    mean_image,
+    warp_only,
+    write_metrics,
+)
 from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.metrics import METRICS, image_metrics, pose_mask
 
@@ -44,7 +52,9 @@ def test_means_equal_a_loop_over_single_pairs(people, generator, result):
         batch = torch.utils.data.default_collate([test[i]])
         posed = pose_mask(batch["target_pose"], *test.size)
         answers = {
-            "model": generator.transfer(batch["source_image"], batch["source_pose"], batch["target_pose"]).image,
+            "model": generator.transfer(
+                batch["source_image"], batch["source_pose"], batch["target_pose"]
+            ).image,
             "copy_source": batch["source_image"],
             "warp_only": warp_only(batch),
             "mean_image": mean[None],
@@ -55,7 +65,11 @@ def test_means_equal_a_loop_over_single_pairs(people, generator, result):
                 for metric, value in values.items():
                     totals.setdefault((group, name, metric), []).append(value.item())
     for (group, name, metric), values in totals.items():
-        assert result[group][name][metric] == pytest.approx(sum(values) / len(values), rel=1e-4), (group, name, metric)
+        assert result[group][name][metric] == pytest.approx(sum(values) / len(values), rel=1e-4), (
+            group,
+            name,
+            metric,
+        )
 
 
 def test_mean_image_is_the_mean_of_the_training_pictures(people):
@@ -66,7 +80,9 @@ def test_mean_image_is_the_mean_of_the_training_pictures(people):
         item = train[i]
         pictures[item["source_name"]] = item["source_image"]
     assert set(pictures) == names
-    torch.testing.assert_close(mean_image(train), torch.stack(list(pictures.values())).mean(0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        mean_image(train), torch.stack(list(pictures.values())).mean(0), atol=1e-5, rtol=0
+    )
 
 
 def test_a_perfect_generator_would_win_everywhere(people):

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from figures import standing
 import torch.nn.functional as F
+from figures import standing
 
 from sdgan_lib.generators import (
     SCALES,
@@ -114,7 +114,10 @@ def test_sizes_that_do_not_divide_are_refused(size):
         generator.transfer(torch.zeros(1, 3, *size), standing(1, size), standing(1, size))
 
 
-@pytest.mark.parametrize("wrong", [{"system": "sdgam"}, {"depth": 2}, {"width": 0}, {"width": 1, "pose_ratio": 0.5}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"system": "sdgam"}, {"depth": 2}, {"norm": "batch"}, {"width": 0}, {"width": 1, "pose_ratio": 0.5}],
+)
 def test_impossible_configurations_are_refused(wrong):
     with pytest.raises(ValueError):
         GeneratorConfig(**wrong)

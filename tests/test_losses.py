@@ -16,12 +16,18 @@ from sdgan_lib.losses import (
 
 def test_log_loss_equals_equation_6_written_out():
     torch.manual_seed(0)
-    real, fake = [torch.randn(3, 1, 4, 2), torch.randn(3, 1, 2, 1)], [torch.randn(3, 1, 4, 2), torch.randn(3, 1, 2, 1)]
+    real, fake = (
+        [torch.randn(3, 1, 4, 2), torch.randn(3, 1, 2, 1)],
+        [torch.randn(3, 1, 4, 2), torch.randn(3, 1, 2, 1)],
+    )
     by_hand = sum(
-        -torch.sigmoid(r).log().mean() - (1 - torch.sigmoid(f)).log().mean() for r, f in zip(real, fake, strict=True)
+        -torch.sigmoid(r).log().mean() - (1 - torch.sigmoid(f)).log().mean()
+        for r, f in zip(real, fake, strict=True)
     )
     torch.testing.assert_close(discriminator_loss(real, fake), by_hand)
-    torch.testing.assert_close(generator_adversarial_loss(fake), sum(-torch.sigmoid(f).log().mean() for f in fake))
+    torch.testing.assert_close(
+        generator_adversarial_loss(fake), sum(-torch.sigmoid(f).log().mean() for f in fake)
+    )
 
 
 def test_log_loss_is_finite_and_has_a_gradient_where_a_sigmoid_saturates():
@@ -53,10 +59,19 @@ def test_unknown_kind_is_refused():
 
 
 def test_l1_adds_the_scales_and_refuses_another_number_of_them():
-    a, b = [torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 4, 4)], [torch.ones(1, 3, 2, 2), torch.full((1, 3, 4, 4), 0.5)]
+    a, b = (
+        [torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 4, 4)],
+        [torch.ones(1, 3, 2, 2), torch.full((1, 3, 4, 4), 0.5)],
+    )
     assert l1_loss(a, b).item() == pytest.approx(1.5)
     with pytest.raises(ValueError):
         l1_loss(a, b[:1])
+
+
+def test_l1_weights_multiply_each_pixel():
+    a, b = torch.zeros(1, 3, 1, 2), torch.tensor([1.0, 0.5]).expand(1, 3, 1, 2)
+    weight = torch.tensor([[[[1.0, 3.0]]]])
+    assert l1_loss([a], [b], [weight]).item() == pytest.approx((1 * 1.0 + 3 * 0.5) / 2)
 
 
 def test_nearest_neighbour_forgives_a_shift_of_one_pixel_only():
@@ -92,7 +107,9 @@ def test_vgg_features_need_a_file_and_read_it(tmp_path):
 
     with torch.device("meta"):  # the big layers that are not read need no memory
         network = vgg19()
-    network.features[:4].to_empty(device="cpu").apply(lambda m: [torch.nn.init.normal_(p) for p in m.parameters()])
+    network.features[:4].to_empty(device="cpu").apply(
+        lambda m: [torch.nn.init.normal_(p) for p in m.parameters()]
+    )
     torch.save({k: v for k, v in network.state_dict().items() if not v.is_meta}, tmp_path / "vgg.pt")
     features = vgg_features(tmp_path / "vgg.pt")
     image = torch.rand(1, 3, 16, 8) * 2 - 1

@@ -22,11 +22,11 @@ from sdgan_lib.training import Budget, ShuffledBatches, Trainer, TrainingError, 
 SIZE = (32, 32)
 
 
-def tiny(system="sdgan", losses=LossConfig(), **recipe) -> Preset:
+def tiny(system="sdgan", losses=None, **recipe) -> Preset:
     return Preset(
         GeneratorConfig(system, width=4, depth=4, dropout=0.3),
         DiscriminatorConfig((4, 8)),
-        losses,
+        losses or LossConfig(),
         Recipe(**{"batch_size": 3, "generator_rate": 1e-3, **recipe}),
     )
 
@@ -102,7 +102,7 @@ def test_a_step_changes_the_weights_and_learning_lowers_l1(system, losses):
 
 def test_the_discriminator_learns_to_tell_real_from_generated():
     """With labels swapped, or a generator step that also trains the discriminator, this cannot hold."""
-    trainer = Trainer(tiny(losses=discriminator_rate=1e-2, generator_rate=0.0, flip=False), device="cpu")
+    trainer = Trainer(tiny(discriminator_rate=1e-2, generator_rate=0.0, flip=False), device="cpu")
     batch = collate(Blobs(), range(4))
     losses = [trainer.train_step(batch)["d_loss"] for _ in range(20)]
     assert losses[-1] < 0.8 * losses[0]
@@ -128,9 +128,21 @@ def test_the_average_follows_the_generator_slowly():
 def test_rates_fall_to_a_tenth_over_the_last_share():
     trainer = Trainer(tiny(generator_rate=1.0, discriminator_rate=0.5, decay_share=0.5), device="cpu")
     for progress, factor in ((0.0, 1.0), (0.5, 1.0), (0.75, 0.55), (1.0, 0.1)):
-        trainer.set_rates(progress)
+        trainer.set_progress(progress)
         assert trainer.generator_optimiser.param_groups[0]["lr"] == pytest.approx(factor)
         assert trainer.judge_optimiser.param_groups[0]["lr"] == pytest.approx(0.5 * factor)
+
+
+def test_the_discriminators_come_in_when_the_recipe_says(tmp_path):
+    trainer = Trainer(tiny(adversarial_start=0.5), device="cpu")
+    batch = collate(Blobs(), range(3))
+    before = [p.clone() for p in trainer.judge.parameters()]
+    trainer.set_progress(0.49)
+    assert set(trainer.train_step(batch)) == {"l1"}
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.judge.parameters(), strict=True))
+    trainer.set_progress(0.5)
+    assert set(trainer.train_step(batch)) == {"l1", "d_loss", "adversarial"}
+    assert not any(torch.equal(a, b) for a, b in zip(before, trainer.judge.parameters(), strict=True))
 
 
 def test_budget_in_minutes_and_steps():
@@ -159,7 +171,9 @@ def states_differ(a: dict, b: dict, path="") -> list[str]:
         assert a.keys() == b.keys()
         return [d for k in a for d in states_differ(a[k], b[k], f"{path}/{k}")]
     if isinstance(a, list):
-        return [d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in states_differ(x, y, f"{path}/{i}")]
+        return [
+            d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in states_differ(x, y, f"{path}/{i}")
+        ]
     same = torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
     return [] if same else [path]
 
@@ -198,7 +212,9 @@ def test_a_run_killed_mid_epoch_and_resumed_ends_bit_for_bit_as_an_uninterrupted
     for state in (a, b):
         del state["seconds"]
     assert states_differ(a, b) == []
-    logs = [[{k: v for k, v in line.items() if k != "seconds"} for line in read_log(r)] for r in (whole, broken)]
+    logs = [
+        [{k: v for k, v in line.items() if k != "seconds"} for line in read_log(r)] for r in (whole, broken)
+    ]
     assert logs[0] == logs[1] and [line["step"] for line in logs[0]] == [10, 20]
 
 
@@ -238,14 +254,21 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
         return terms
 
     monkeypatch.setattr(Trainer, "train_step", step)
-    with pytest.raises(TrainingError, match="step 2.*generator.*step 1"):
+    with pytest.raises(TrainingError, match=r"step 2.*generator.*step 1"):
         train(Blobs(), tiny(), tmp_path, Budget(steps=9), device="cpu", quiet=True, checkpoint_minutes=0)
     assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 1
 
 
 def test_ctrl_c_saves_and_leaves(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN.replace("checkpoint_minutes=0", "checkpoint_minutes=99"), tmp_path, "99999", "fresh"],
+        [
+            sys.executable,
+            "-c",
+            RUN.replace("checkpoint_minutes=0", "checkpoint_minutes=99"),
+            tmp_path,
+            "99999",
+            "fresh",
+        ],
         stderr=subprocess.PIPE,
         text=True,
     )
