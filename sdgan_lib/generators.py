@@ -339,8 +339,9 @@ class StackedGenerator(DeformableGenerator):
             if self.config.attention:
                 candidates = sample_regions(downscale(inputs.source_image, factor), inputs.warps)
                 masks = inputs.warps.at(*x.shape[-2:]).masks
-                free = 1 - downscale(inputs.source_body, factor)  # behind the source person nothing is known
-                masks = torch.cat([masks[:, :-1], masks[:, -1:] * free], 1)
+                if self.config.background == "identity":  # behind the source person nothing is known
+                    free = 1 - downscale(inputs.source_body, factor)
+                    masks = torch.cat([masks[:, :-1], masks[:, -1:] * free], 1)
             image, maps = self.heads[i](torch.cat([x, self.pose_up[i](code)], 1), candidates, masks)
             images.append(image)
             if maps is not None:

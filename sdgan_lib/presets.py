@@ -13,7 +13,7 @@ class Recipe:
 
     Attributes:
         batch_size: pairs per step.
-        generator_rate, discriminator_rate: Adam's learning rates; both fall linearly to a tenth over the last
+        generator_rate, discriminator_rate: Adam's learning rates; both fall linearly to a fiftieth over the last
             ``decay_share`` of the budget.
         betas: Adam's.
         adversarial_start: share of the budget after which the discriminators come in; before it the generator
@@ -52,14 +52,14 @@ def _laptop(system: str) -> Preset:
     return Preset(
         GeneratorConfig(system, width=16, depth=4, pose_ratio=0.5, norm="group", dropout=0.0),
         DiscriminatorConfig((16, 32, 64)),
-        LossConfig(person_weight=2.0),
-        Recipe(8, 1e-3, 4e-4, adversarial_start=0.4, pairs="same-camera"),
+        LossConfig(person_weight=3.0),
+        Recipe(8, 1e-3, 4e-4, adversarial_start=0.5, pairs="same-camera"),
     )
 
 
 def _paper(system: str) -> Preset:
-    """At the paper's width. Its learning rate, 0.01, cannot be meant (Adam diverges): Deformable GAN's 2e-4
-    stands here, as in the authors' code; so do its batch of 4 and its L1 weight of 100."""
+    """At the paper's width. Its learning rate of 0.01 can't be meant for Adam: Deformable GAN's 2e-4 stands here,
+    as in the authors' code, and so do its batch of 4 and its L1 weight of 100."""
     return Preset(GeneratorConfig(system), recipe=Recipe(4))
 
 

@@ -58,6 +58,12 @@ class Budget:
     minutes: float = 10.0
     steps: int | None = None
 
+    def __post_init__(self):
+        if self.minutes <= 0 or (self.steps is not None and self.steps < 1):
+            raise ValueError(
+                f"a budget needs minutes > 0 and steps >= 1, not {self.minutes} and {self.steps}"
+            )
+
     def progress(self, step: int, seconds: float) -> float:
         """Share of the budget that is spent, 0 to 1."""
         spent = step / self.steps if self.steps is not None else seconds / (60 * self.minutes)
@@ -189,13 +195,13 @@ class Trainer:
     def set_progress(self, progress: float) -> None:
         """Prepare for this share of the budget (0 to 1): learning rates, and whether the discriminators are in.
 
-        The rates are constant, then fall linearly to a tenth.
+        The rates are constant, then fall linearly to a fiftieth.
         """
         recipe = self.preset.recipe
         adversarial = bool(self.preset.losses.adversarial_weight)
         self.adversarial = adversarial and progress >= recipe.adversarial_start
         left = min(1.0, (1.0 - progress) / max(recipe.decay_share, 1e-9))
-        factor = 0.1 + 0.9 * left
+        factor = 0.02 + 0.98 * left
         for optimiser, rate in (
             (self.generator_optimiser, recipe.generator_rate),
             (self.judge_optimiser, recipe.discriminator_rate),

@@ -10,7 +10,10 @@ from PIL import Image
 from sdgan_lib.checkpoints import load_checkpoint
 from sdgan_lib.cli import main
 from sdgan_lib.datasets import PersonPairs
+from sdgan_lib.evaluation import evaluate, mean_image
+from sdgan_lib.generators import make_generator
 from sdgan_lib.inference import read_pose, write_pose
+from sdgan_lib.presets import PRESETS
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +54,30 @@ def test_the_main_job_leaves_its_results(run):
     assert (state["step"], state["seed"], state["preset"]["generator"]["width"]) == (12, 3, 4)
     with Image.open(run / "gallery.png") as gallery:
         assert gallery.width > 7 * 64
+
+
+def test_a_minute_of_training_shows_on_people_never_seen(tmp_path):
+    """End to end with the preset as it is: training must move the answer well beyond where it started.
+
+    An untrained generator answers with the warped source, so beating the copied source proves nothing.
+    """
+    people = copy_people(tmp_path / "people", train=40, test=5)
+    command = ["train", "--data", people, "--minutes", 1, "--runs", tmp_path, "--device", "cpu"]
+    assert main([str(a) for a in command]) == 0
+    trained = json.loads((tmp_path / "sdgan" / "metrics.json").read_text())
+
+    test, train = (PersonPairs(people, split, pairs="all") for split in ("test", "train"))
+    torch.manual_seed(0)
+    untrained = make_generator(PRESETS["sdgan"].generator).eval()
+    before = evaluate(untrained, test, mean_image(train), quiet=True)
+    for group, answers in trained.items():
+        model = answers["model"]
+        assert model["fg_l1"] < 0.95 * before[group]["model"]["fg_l1"], group
+        assert model["fg_ssim"] > 1.05 * before[group]["model"]["fg_ssim"], group
+        for name in ("copy_source", "mean_image"):
+            assert model["fg_l1"] < answers[name]["fg_l1"], (group, name)
+            assert model["fg_ssim"] > answers[name]["fg_ssim"], (group, name)
+            assert model["fg_psnr"] > answers[name]["fg_psnr"], (group, name)
 
 
 def test_resume_goes_on(run, people, capsys):

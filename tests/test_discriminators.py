@@ -49,6 +49,18 @@ def test_a_joined_batch_gives_each_half_its_own_condition(inputs):
         torch.testing.assert_close(both, torch.cat([r, f]))
 
 
+def test_every_picture_is_judged_with_its_own_condition():
+    images, sources = torch.rand(2, 3, *SIZE), torch.rand(2, 3, *SIZE)
+    first, second = standing(2, SIZE), standing(2, SIZE, seed=1)
+    d = judge().eval()
+    both = d(d.reals(images), make_inputs(sources, first, second))
+    for i in range(2):
+        one = slice(i, i + 1)
+        alone = d(d.reals(images[one]), make_inputs(sources[one], first[one], second[one]))
+        for a, b in zip(both, alone, strict=True):
+            torch.testing.assert_close(a[one], b, atol=1e-5, rtol=1e-4)
+
+
 def test_every_condition_is_seen(inputs):
     d = judge().eval()
     image = d.reals(torch.rand(2, 3, *SIZE))

@@ -76,6 +76,21 @@ def test_the_pose_code_reaches_every_scale():
         assert [torch.equal(a, b) for a, b in zip(before, after, strict=True)] == [j != i for j in range(3)]
 
 
+def test_the_code_that_is_up_sampled_is_the_pose_streams():
+    torch.manual_seed(0)
+    generator = make_generator(GeneratorConfig("sdgan", **SMALL)).eval()
+    size = (64, 64)
+    inputs = make_inputs(torch.rand(1, 3, *size), standing(1, size), standing(1, size, seed=1))
+    given = []
+    for up in generator.pose_up:
+        up.register_forward_pre_hook(lambda module, args: given.append(args[0]))
+    generator(inputs)
+    code = generator.encoder.pose(inputs.target_heatmaps)[-1]
+    assert len(given) == 3 and code.abs().max() > 0
+    for up_sampled in given:
+        torch.testing.assert_close(up_sampled, code)
+
+
 def test_pose_upsampler_doubles_per_step():
     assert PoseUpsampler(32, 4, 3)(torch.randn(2, 32, 4, 2)).shape == (2, 4, 32, 16)
 

@@ -58,7 +58,7 @@ def collate(dataset, indices):
 
 def test_batches_cover_every_pair_once_per_epoch_and_depend_on_the_step_alone():
     sampler = iter(ShuffledBatches(10, 3, seed=5))
-    drawn = [next(sampler) for _ in range(20)]
+    drawn = [next(sampler) for _ in range(60)]
     flat = [i for batch in drawn for i in batch]
     for epoch in range(6):
         assert sorted(flat[10 * epoch : 10 * epoch + 10]) == list(range(10))
@@ -104,8 +104,8 @@ def test_the_discriminator_learns_to_tell_real_from_generated():
     """With labels swapped, or a generator step that also trains the discriminator, this cannot hold."""
     trainer = Trainer(tiny(discriminator_rate=1e-2, generator_rate=0.0, flip=False), device="cpu")
     batch = collate(Blobs(), range(4))
-    losses = [trainer.train_step(batch)["d_loss"] for _ in range(20)]
-    assert losses[-1] < 0.8 * losses[0]
+    losses = [trainer.train_step(batch)["d_loss"] for _ in range(60)]
+    assert losses[-1] < 0.6 * losses[0]
     inputs = training.make_inputs(batch["source_image"], batch["source_pose"], batch["target_pose"])
     with torch.no_grad():
         real = trainer.judge(trainer.judge.reals(batch["target_image"]), inputs)
@@ -125,9 +125,9 @@ def test_the_average_follows_the_generator_slowly():
         torch.testing.assert_close(next(trainer.averaged.module.parameters()).detach(), shadow)
 
 
-def test_rates_fall_to_a_tenth_over_the_last_share():
+def test_rates_fall_to_a_fiftieth_over_the_last_share():
     trainer = Trainer(tiny(generator_rate=1.0, discriminator_rate=0.5, decay_share=0.5), device="cpu")
-    for progress, factor in ((0.0, 1.0), (0.5, 1.0), (0.75, 0.55), (1.0, 0.1)):
+    for progress, factor in ((0.0, 1.0), (0.5, 1.0), (0.75, 0.51), (1.0, 0.02)):
         trainer.set_progress(progress)
         assert trainer.generator_optimiser.param_groups[0]["lr"] == pytest.approx(factor)
         assert trainer.judge_optimiser.param_groups[0]["lr"] == pytest.approx(0.5 * factor)
@@ -149,6 +149,9 @@ def test_budget_in_minutes_and_steps():
     assert Budget(2.0).progress(999, 60.0) == 0.5
     assert Budget(2.0, steps=10).progress(5, 1e9) == 0.5
     assert Budget(1.0).progress(0, 100.0) == 1.0
+    for wrong in ({"minutes": 0.0}, {"minutes": -1.0}, {"steps": 0}):
+        with pytest.raises(ValueError, match="minutes > 0 and steps >= 1"):
+            Budget(**wrong)
 
 
 def test_a_short_budget_in_minutes_ends_in_time(tmp_path):
