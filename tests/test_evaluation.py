@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -83,6 +84,13 @@ def test_mean_image_is_the_mean_of_the_training_pictures(people):
     torch.testing.assert_close(
         mean_image(train), torch.stack(list(pictures.values())).mean(0), atol=1e-5, rtol=0
     )
+
+
+def test_mean_image_leaves_out_pictures_in_no_pair(people):
+    one = copy.copy(people[0])
+    one.pairs = one.pairs[:1]
+    expected = (one[0]["source_image"] + one[0]["target_image"]) / 2
+    torch.testing.assert_close(mean_image(one), expected, atol=1e-5, rtol=0)
 
 
 def test_a_perfect_generator_would_win_everywhere(people):

@@ -221,11 +221,13 @@ def test_a_run_killed_mid_epoch_and_resumed_ends_bit_for_bit_as_an_uninterrupted
     assert logs[0] == logs[1] and [line["step"] for line in logs[0]] == [10, 20]
 
 
-def test_a_resumed_run_keeps_its_own_preset_and_seed(tmp_path):
+def test_a_resumed_run_keeps_its_own_preset_and_seed_and_cuts_the_log(tmp_path):
     train(Blobs(), tiny(), tmp_path, Budget(steps=2), seed=7, device="cpu", quiet=True)
+    (tmp_path / "log.jsonl").write_text('{"step": 10}\n')  # logged by steps that the checkpoint does not hold
     train(Blobs(), PRESETS["baseline"], tmp_path, Budget(steps=3), device="cpu", quiet=True, resume=True)
     state = load_checkpoint(tmp_path / "checkpoint.pt")
     assert (state["step"], state["seed"], state["preset"]["generator"]["width"]) == (3, 7, 4)
+    assert read_log(tmp_path) == []
 
 
 class Poisoned(Blobs):
