@@ -47,9 +47,7 @@ def load_checkpoint(path: Path) -> dict:
     Raises:
         CheckpointError: no such file, not a checkpoint, a damaged one, or one of another format.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; train one with `python -m sdgan_lib train`")
+    path = _existing(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
@@ -62,6 +60,12 @@ def load_checkpoint(path: Path) -> dict:
     if found != FORMAT:
         raise CheckpointError(f"{path}: format {found!r}, this version reads {FORMAT!r}; train anew")
     return state
+
+
+def _existing(path: Path) -> Path:
+    if not Path(path).is_file():
+        raise CheckpointError(f"{path}: no such checkpoint; train one with `python -m sdgan_lib train`")
+    return Path(path)
 
 
 def preset_to_dict(preset: Preset) -> dict:
@@ -105,10 +109,8 @@ def _read_averaged(path: Path) -> tuple[Preset, dict[str, torch.Tensor]]:
 
 
 def _read_exported(path: Path) -> tuple[Preset, dict[str, torch.Tensor]]:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; train one with `python -m sdgan_lib train`")
     try:
-        with safe_open(path, framework="pt") as f:
+        with safe_open(_existing(path), framework="pt") as f:
             metadata = f.metadata() or {}
             weights = {name: f.get_tensor(name).float() for name in f.keys()}
     except (SafetensorError, OSError) as error:

@@ -14,9 +14,9 @@ from sdgan_lib.datasets import PersonPairs, read_image
 from sdgan_lib.generators import Generator
 from sdgan_lib.metrics import HIGHER_IS_BETTER, METRICS, image_metrics, mean_metrics, pose_mask
 from sdgan_lib.plotting import gallery
+from sdgan_lib.training import to_device
 from sdgan_lib.warping import limb_warps, warp_image
 
-GROUPS = ("same_camera", "all")
 ANSWERS = ("model", "copy_source", "warp_only", "mean_image")
 
 
@@ -90,7 +90,7 @@ def evaluate(
 def _batches(pairs: PersonPairs, batch_size: int, device: torch.device | str, quiet: bool) -> Iterator[dict]:
     loader = DataLoader(pairs, batch_size=batch_size)
     for batch in tqdm(loader, desc="evaluating", disable=quiet, dynamic_ncols=True):
-        yield {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+        yield to_device(batch, device)
 
 
 def make_gallery(
@@ -109,8 +109,7 @@ def make_gallery(
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed)).tolist()
     items = [test[i] for i in order[:rows]]
     items.sort(key=lambda item: not item["same_camera"])
-    batch = default_collate(items)
-    batch = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+    batch = to_device(default_collate(items), device)
     with torch.inference_mode():
         made = generator.transfer(batch["source_image"], batch["source_pose"], batch["target_pose"])
     outputs = ["output"] if len(made.images) == 1 else ["low output", "middle output", "high output"]

@@ -409,7 +409,7 @@ def train(
         with open(run / LOG, "a", encoding="utf-8") as log, bar, interruptible() as interrupted:
             while (progress := budget.progress(trainer.step, trainer.seconds)) < 1:
                 trainer.set_progress(progress)
-                terms = trainer.train_step(_to_device(next(iterator), trainer.device))
+                terms = trainer.train_step(to_device(next(iterator), trainer.device))
                 trainer.seconds = before + time.monotonic() - started
                 if trainer.step % LOG_EVERY == 0:
                     record = {"step": trainer.step, "seconds": round(trainer.seconds, 1), **terms}
@@ -437,7 +437,8 @@ def train(
     return path
 
 
-def _to_device(batch: dict, device: torch.device) -> dict:
+def to_device(batch: dict, device: torch.device | str) -> dict:
+    """A batch of the loader with its tensors on ``device``; names and the like stay as they are."""
     return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
 
 
