@@ -142,6 +142,50 @@ def heatmap_overlay(image: Picture, heatmaps: Tensor) -> np.ndarray:
     return (grey * (1 - alpha) + colours * alpha).round().astype(np.uint8)
 
 
+def beside(*pictures: Picture, gap: int = 2) -> np.ndarray:
+    """Pictures of one height side by side, ``gap`` white pixels between them: uint8 [H,W,3]."""
+    arrays = [_as_picture(picture) for picture in pictures]
+    heights = [len(array) for array in arrays]
+    if len(set(heights)) != 1:
+        raise ValueError(f"pictures side by side must have one height, got {heights}")
+    between = np.full((heights[0], gap, 3), 255, np.uint8)
+    parts = [part for array in arrays for part in (array, between)]
+    return np.concatenate(parts[:-1], axis=1)
+
+
+def show(
+    pictures: Mapping[str, Picture],
+    height: float = 3.6,
+    limits: tuple[float, float] | None = None,
+    columns: int = 6,
+) -> None:
+    """Show pictures under their titles, ``columns`` to a row, each ``height`` inches high.
+
+    A picture is a float image [3,h,w] in [-1, 1], a uint8 array [h,w,3], or a map of numbers [h,w], which is shown
+    in matplotlib's viridis colours with its own colour bar; ``limits`` are the values of its two ends (default:
+    the map's own). The figure is made with pyplot and shown at once.
+    """
+    across = min(columns, len(pictures))
+    down = -(-len(pictures) // across)
+    first = next(iter(pictures.values()))
+    tall, wide = first.shape[-2:] if isinstance(first, Tensor) or first.ndim == 2 else first.shape[:2]
+    size = (max(1.5, height * wide / tall) + 0.25) * across, (height + 0.35) * down
+    figure, axes = plt.subplots(down, across, figsize=size, squeeze=False, layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=False):
+        axis.set_title(title, fontsize="medium")
+        if picture.ndim == 3:
+            axis.imshow(_as_picture(picture))
+            continue
+        low, high = limits or (None, None)
+        values = picture.detach().cpu().numpy() if isinstance(picture, Tensor) else picture
+        drawn = axis.imshow(values, vmin=low, vmax=high, cmap="viridis")
+        if limits is None:
+            figure.colorbar(drawn, ax=axis, shrink=0.6)
+    plt.show()
+
+
 def gallery(
     columns: Mapping[str, Tensor],
     path: str | Path | None = None,

@@ -1,0 +1,69 @@
+"""Run notebooks and write them back, outputs and all, with nothing of the machine in them.
+
+python notebooks/execute.py                     every notebook and solution, in place
+python notebooks/execute.py notebooks/01_*.ipynb   some of them
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+HERE = Path(__file__).parent
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def all_notebooks() -> list[Path]:
+    """The course's notebooks and solutions, in order."""
+    return [p for p in sorted(HERE.rglob("*.ipynb")) if ".ipynb_checkpoints" not in p.parts]
+
+
+def normalise(notebook: NotebookNode) -> NotebookNode:
+    """Take out, in place, what differs from machine to machine: kernel, timings, widget state and widget ids.
+
+    A widget's output keeps its static picture, so that the notebook reads well where no kernel runs.
+    """
+    notebook.metadata = NotebookNode(METADATA)
+    for cell in notebook.cells:
+        cell.metadata = NotebookNode({key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)})
+        for output in cell.get("outputs", []):
+            if "data" in output:
+                output.data.pop(WIDGET, None)
+                output.metadata = NotebookNode()
+    return notebook
+
+
+def execute(path: Path, timeout: int = 1200) -> NotebookNode:
+    """Run every cell of a notebook in a fresh kernel, in the notebook's own folder; errors are raised."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        coalesce_streams=True,
+    )
+    return client.execute()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("notebooks", nargs="*", type=Path, default=all_notebooks())
+    for path in parser.parse_args().notebooks:
+        start = time.perf_counter()
+        nbformat.write(normalise(execute(path)), path)
+        size = path.stat().st_size / 1e6
+        print(f"{path}: {time.perf_counter() - start:.0f} s, {size:.2f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""How an exercise is judged: a check compares an answer with the library and names the likely misconception."""
+
+import functools
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+_MARKS = {"open": "○", "wrong": "✗", "passed": "✓"}
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict:
+    """What a check found. True only for an answer that passed; shown as one line of text.
+
+    Attributes:
+        exercise: name of the check, without ``check_``.
+        status: ``"open"`` (nothing written yet), ``"wrong"`` or ``"passed"``.
+        message: what to do next, in words for the learner.
+    """
+
+    exercise: str
+    status: Literal["open", "wrong", "passed"]
+    message: str
+
+    def __bool__(self) -> bool:
+        return self.status == "passed"
+
+    def __repr__(self) -> str:
+        return f"{_MARKS[self.status]} {self.exercise}: {self.message}"
+
+
+class Open(Exception):
+    """The answer is still a stub."""
+
+
+class Wrong(Exception):
+    """The answer is wrong; the text says in which way and what to look at."""
+
+
+class _Failed(Exception):
+    """The learner's function raised."""
+
+
+def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
+    """Turn ``check(answer) -> praise`` into a check that never raises and returns a :class:`Verdict`.
+
+    The body calls the answer and raises :class:`Wrong` for what it finds; what it returns is said to the learner
+    who passed. An answer is *open* while it is ``None`` or ``...``, raises ``NotImplementedError`` or returns
+    ``None``. Any other exception inside the answer is a wrong answer, told with its type and line.
+    """
+
+    @functools.wraps(check)
+    def judged(answer) -> Verdict:
+        name = check.__name__.removeprefix("check_")
+        try:
+            if answer is None or answer is ...:
+                raise Open
+            message, status = check(_watched(answer) if callable(answer) else answer), "passed"
+        except Open:
+            message, status = (
+                "still open. Write your answer in the cell above and run both cells again.",
+                "open",
+            )
+        except (Wrong, _Failed) as error:
+            message, status = str(error), "wrong"
+        return Verdict(name, status, message)
+
+    return judged
+
+
+def _watched(answer: Callable) -> Callable:
+    """The learner's function; a stub raises Open, an error inside it becomes a readable _Failed."""
+
+    @functools.wraps(answer, updated=())
+    def call(*args, **kwargs):
+        try:
+            result = answer(*args, **kwargs)
+        except NotImplementedError as error:
+            raise Open from error
+        except Exception as error:
+            line = traceback.extract_tb(error.__traceback__)[-1]
+            raise _Failed(
+                f"your code raised {type(error).__name__}: {error} (line {line.lineno}: {line.line or 'your cell'})"
+            ) from error
+        if result is None or result is ...:
+            raise Open
+        return result
+
+    return call
+
+
+def compare(
+    found: Tensor,
+    expected: Tensor,
+    misconceptions: Mapping[str, Tensor] | None = None,
+    *,
+    what: str = "the result",
+    rtol: float = 1e-4,
+    atol: float = 1e-4,
+) -> None:
+    """Raise :class:`Wrong` unless ``found`` equals ``expected`` (NaN equals NaN) within the tolerances.
+
+    ``misconceptions`` maps a message to the value that the mistake it names would give: when ``found`` is one of
+    them, its message is what the learner reads; otherwise type, shape, or place and size of the difference.
+    """
+    if not isinstance(found, Tensor):
+        raise Wrong(
+            f"{what} is a {type(found).__name__}; a tensor of shape {list(expected.shape)} is wanted."
+        )
+
+    def same(other: Tensor) -> bool:
+        if found.shape != other.shape:
+            return False
+        close = torch.isclose(found.double(), other.double(), rtol=rtol, atol=atol, equal_nan=True)
+        return bool(close.all())
+
+    if same(expected):
+        return
+    for message, mistaken in (misconceptions or {}).items():
+        if same(mistaken):
+            raise Wrong(message)
+    if found.shape != expected.shape:
+        raise Wrong(f"{what} has shape {list(found.shape)}; {list(expected.shape)} is wanted.")
+    if bool((found.isnan() & ~expected.isnan()).any()):
+        raise Wrong(f"{what} holds NaN where a number is wanted (a missing joint is NaN, and so is 0/0).")
+    difference = (found.double() - expected.double()).abs().nan_to_num(torch.inf)
+    place = [int(i) for i in torch.unravel_index(difference.argmax(), difference.shape)]
+    raise Wrong(
+        f"{what} differs most at index {place}: {found[tuple(place)].item():.4g} where "
+        f"{expected[tuple(place)].item():.4g} is wanted."
+    )

@@ -1,0 +1,1 @@
+"""Checks of the exercises of notebook 04_stacked_generator."""

@@ -1,0 +1,1 @@
+"""Checks of the exercises of notebook 01_pose_heatmaps."""

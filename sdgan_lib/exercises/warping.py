@@ -1,0 +1,1 @@
+"""Checks of the exercises of notebook 03_affine_limb_warping."""

@@ -1,0 +1,3 @@
+"""Plausible wrong answers, each with words of the message meant for it."""
+
+WRONG: dict = {}
