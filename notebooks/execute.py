@@ -5,6 +5,7 @@ python notebooks/execute.py notebooks/01_*.ipynb   some of them
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def all_notebooks() -> list[Path]:
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
-    """Take out, in place, what differs from machine to machine: kernel, timings, widget state and widget ids.
+    """Take out, in place, what differs from machine to machine: kernel, timings, paths, widget state and ids.
 
     A widget's output keeps its static picture, so that the notebook reads well where no kernel runs.
     """
@@ -34,6 +35,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         cell.metadata = NotebookNode({key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)})
         for output in cell.get("outputs", []):
+            if "text" in output:
+                output.text = output.text.replace(f"{sys.prefix}/bin/", "").replace(str(HERE.parent.resolve()), ".")
             if "data" in output:
                 output.data.pop(WIDGET, None)
                 output.metadata = NotebookNode()

@@ -1,0 +1,158 @@
+"""Every exercise: its stub is open, its solution passes, and plausible wrong answers are told what is wrong."""
+
+import ast
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sdgan_lib import exercises
+from sdgan_lib.exercises._verdict import Wrong, compare, exercise
+
+CHECKS = sorted(name for name in exercises.__all__ if name.startswith("check_"))
+WRONG: dict[str, list] = {}
+for module in ("start", "poses", "encoders", "warping", "generators", "adversarial"):
+    WRONG |= importlib.import_module(f"wrong_answers.{module}").WRONG
+
+
+def answers(tag: str, folder: Path) -> dict[str, tuple[str, str]]:
+    """Name of the check -> (code of the cell with this tag, name of the answer), over all notebooks of a folder."""
+    found = {}
+    for path in sorted(folder.glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        code = [cell for cell in cells if cell["cell_type"] == "code"]
+        for cell, following in zip(code, code[1:] + [None], strict=True):
+            if tag not in cell["metadata"].get("tags", []):
+                continue
+            assert following is not None, f"{path}: nothing checks the last cell tagged {tag}"
+            calls = [
+                node
+                for node in ast.walk(ast.parse("".join(following["source"])))
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "").startswith("check_")
+            ]
+            assert calls, f"{path}: the cell after one tagged {tag} calls no check:\n{following['source']}"
+            check, answer = calls[0].func.id, ast.unparse(calls[0].args[0])
+            assert check not in found, f"{path}: {check} is used twice"
+            found[check] = "".join(cell["source"]), answer
+    return found
+
+
+STUBS = answers("exercise", Path("notebooks"))
+SOLUTIONS = answers("solution", Path("notebooks/solutions"))
+
+
+def run(code: str, answer: str, check: str):
+    """Run a cell by itself, as a learner who opens the notebook here would, and check its answer."""
+    namespace: dict = {"__name__": "__main__"}
+    exec(compile(code, check, "exec"), namespace)
+    return getattr(exercises, check)(namespace[answer])
+
+
+def test_every_check_has_a_stub_a_solution_and_wrong_answers():
+    assert set(STUBS) == set(SOLUTIONS) == set(WRONG) == set(CHECKS)
+
+
+def test_every_notebook_has_three_or_four_exercises_and_one_to_break_something():
+    for path in sorted(Path("notebooks").glob("*.ipynb")):
+        text = path.read_text(encoding="utf-8")
+        cells = json.loads(text)["cells"]
+        tagged = [cell for cell in cells if "exercise" in cell["metadata"].get("tags", [])]
+        assert 3 <= len(tagged) <= 4, f"{path}: {len(tagged)} exercises"
+        headings = ["".join(cell["source"]) for cell in cells if "### Exercise" in "".join(cell["source"])]
+        assert len(headings) == len(tagged)
+        assert any("break it" in heading.lower() for heading in headings), path
+        for heading in headings:
+            assert "Difficulty: " in heading and " minutes" in heading, heading
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_stub_is_open(check):
+    verdict = run(*STUBS[check], check)
+    assert verdict.status == "open", verdict
+    assert not verdict
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_the_solution_passes(check):
+    verdict = run(*SOLUTIONS[check], check)
+    assert verdict.status == "passed", verdict
+    assert SOLUTIONS[check][1] == STUBS[check][1], "the solution answers under the stub's name"
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_wrong_answers_are_told_what_is_wrong(check):
+    cases = WRONG[check]
+    assert len(cases) >= 2
+    messages = set()
+    for answer, words in cases:
+        verdict = getattr(exercises, check)(answer)
+        assert verdict.status == "wrong", f"{words}: {verdict}"
+        assert words in verdict.message, verdict
+        messages.add(verdict.message)
+    meant = [
+        m for m in messages if "differs most at" not in m and "is wanted." not in m.partition(" has shape")[2]
+    ]
+    assert len(meant) >= 2, "two misconceptions need two messages of their own"
+
+
+# The judge itself
+
+
+@exercise
+def check_double(answer) -> str:
+    compare(answer(torch.arange(3.0)), torch.tensor([0.0, 2.0, 4.0]), {"that is half": torch.arange(3.0) / 2})
+    return "doubled"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        (lambda x: 2 * x, "passed", "doubled"),
+        (lambda x: x / 2, "wrong", "that is half"),
+        (lambda x: x, "wrong", "differs most at index [2]: 2 where 4"),
+        (lambda x: x[:2], "wrong", "has shape [2]; [3] is wanted"),
+        (lambda x: x / 0 * 0, "wrong", "holds NaN"),
+        (lambda x: [0, 2, 4], "wrong", "is a list"),
+        (lambda x: x.nonsense, "wrong", "AttributeError"),
+        (lambda x: 1 // 0, "wrong", "ZeroDivisionError"),
+        (lambda x, y: x, "wrong", "TypeError"),
+        (lambda x: None, "open", "still open"),
+        (lambda x: ..., "open", "still open"),
+        (None, "open", "still open"),
+        (..., "open", "still open"),
+    ],
+)
+def test_verdicts(answer, status, words):
+    verdict = check_double(answer)
+    assert (verdict.status, bool(verdict)) == (status, status == "passed")
+    assert words in verdict.message
+    assert repr(verdict).endswith(f"double: {verdict.message}")
+
+
+def test_a_stub_that_says_so_is_open():
+    def my_double(x):
+        raise NotImplementedError("your turn")
+
+    assert check_double(my_double).status == "open"
+
+
+def test_a_fault_of_the_check_itself_is_not_blamed_on_the_learner():
+    @exercise
+    def check_broken(answer) -> str:
+        answer()
+        return {}["missing"]
+
+    with pytest.raises(KeyError):
+        check_broken(lambda: 1)
+
+
+def test_compare_takes_nan_for_nan_and_keeps_to_its_tolerance():
+    value = torch.tensor([1.0, torch.nan])
+    compare(value, value.clone())
+    with pytest.raises(Wrong):
+        compare(value, torch.tensor([1.001, torch.nan]))
+    compare(value, torch.tensor([1.001, torch.nan]), rtol=1e-2)
+    with pytest.raises(Wrong, match="holds NaN"):
+        compare(value, torch.ones(2))
