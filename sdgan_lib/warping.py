@@ -98,11 +98,6 @@ class LimbWarps:
         return self._cache[height, width]
 
 
-def warps_at(warps: LimbWarps, height: int, width: int) -> LimbWarps:
-    """The warps for feature maps of another size: see `LimbWarps.at`."""
-    return warps.at(height, width)
-
-
 def limb_warps(
     source_pose: Tensor, target_pose: Tensor, height: int, width: int, background: str = "identity"
 ) -> LimbWarps:
