@@ -59,6 +59,15 @@ def write_dataset(
     return root
 
 
+LONGEST_FIRST = ("05_adversarial_training.ipynb", "test_papermill.py", "test_browser.py", "test_cli.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Whole files go to one worker after the other: a long one taken last would keep the others waiting."""
+    rank = {name: i for i, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+
+
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> Callable[..., Path]:
     """`make_dataset(prefix=..., size=..., ...)` writes a data set below tmp_path and returns its folder."""
