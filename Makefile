@@ -41,7 +41,7 @@ test-gpu: $(STAMP)
 	$(PY) -m pytest --nbval-lax $(NBVAL) notebooks $(ARGS)
 
 test-mutations: $(STAMP)
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) -m mutation tests/test_mutations.py $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m mutation tests/test_mutations.py $(ARGS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
