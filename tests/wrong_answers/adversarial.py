@@ -1,3 +1,159 @@
 """Plausible wrong answers, each with words of the message meant for it."""
 
-WRONG: dict = {}
+import torch
+import torch.nn.functional as F
+
+
+def _swapped_labels(real, fake):
+    return sum(F.softplus(r).mean() + F.softplus(-f).mean() for r, f in zip(real, fake, strict=True))
+
+
+def _log_of_sigmoid(real, fake):
+    return sum(
+        -torch.sigmoid(r).log().mean() - (1 - torch.sigmoid(f)).log().mean()
+        for r, f in zip(real, fake, strict=True)
+    )
+
+
+def _log_with_epsilon(real, fake):
+    return sum(
+        -(torch.sigmoid(r) + 1e-7).log().mean() - (1 - torch.sigmoid(f) + 1e-7).log().mean()
+        for r, f in zip(real, fake, strict=True)
+    )
+
+
+def _reals_only(real, fake):
+    return sum(F.softplus(-r).mean() for r in real)
+
+
+def _sum_over_patches(real, fake):
+    return sum(F.softplus(-r).sum() + F.softplus(f).sum() for r, f in zip(real, fake, strict=True))
+
+
+def _mean_over_scales(real, fake):
+    return sum(F.softplus(-r).mean() + F.softplus(f).mean() for r, f in zip(real, fake, strict=True)) / len(
+        real
+    )
+
+
+def _maximised(real, fake):
+    return sum(F.logsigmoid(r).mean() + F.logsigmoid(-f).mean() for r, f in zip(real, fake, strict=True))
+
+
+def _generator_step(loss=lambda z: F.softplus(-z).mean(), detach=False, zero=True, both=False):
+    def step(generator, judge, optimiser, x):
+        fake = generator(x)
+        value = loss(judge(fake.detach() if detach else fake))
+        if zero:
+            optimiser.zero_grad()
+        value.backward()
+        if not detach:
+            optimiser.step()
+        if both:
+            torch.optim.SGD(judge.parameters(), 0.1).step()
+        return value
+
+    return step
+
+
+def _whole_step(detach=True, clear_judge=True, clear_generator=True, both=False, keep=None, sign=-1):
+    def step(generator, judge, averaged, generator_optimiser, judge_optimiser, x, real, decay):
+        if clear_generator:
+            generator_optimiser.zero_grad()
+        if clear_judge:
+            judge_optimiser.zero_grad()
+        fake = generator(x)
+        shown = fake.detach() if detach else fake
+        judge_loss = F.softplus(-judge(real)).mean() + F.softplus(judge(shown)).mean()
+        judge_loss.backward(retain_graph=not detach)
+        judge_optimiser.step()
+        if both:
+            judge_optimiser.zero_grad()
+        generator_loss = F.softplus(sign * judge(fake)).mean()
+        generator_loss.backward()
+        generator_optimiser.step()
+        if both:
+            judge_optimiser.step()
+        share = decay if keep is None else keep
+        with torch.no_grad():
+            for mean, weight in zip(averaged.parameters(), generator.parameters(), strict=True):
+                mean.mul_(share).add_(weight, alpha=1 - share)
+        return judge_loss, generator_loss
+
+    return step
+
+
+def _full_size(target, generated):
+    whole = target.shape[-2:]
+    return [torch.cat([target, F.interpolate(image, size=whole)]).detach() for image in generated]
+
+
+def _other_order(target, generated):
+    pooled = [F.avg_pool2d(target, target.shape[-1] // image.shape[-1]) for image in generated]
+    return [
+        torch.cat([real, F.interpolate(image, size=real.shape[-2:])]).detach()
+        for real, image in zip(reversed(pooled), generated, strict=True)
+    ]
+
+
+def _resized(resize, fake_first=False, detach=True):
+    def pictures(target, generated):
+        out = []
+        for image in generated:
+            real = resize(target, target.shape[-1] // image.shape[-1], image.shape[-2:])
+            parts = [image, real] if fake_first else [real, image]
+            out.append(torch.cat([part.detach() if detach else part for part in parts]))
+        return out
+
+    return pictures
+
+
+def _average(target, factor, size):
+    return F.avg_pool2d(target, factor)
+
+
+def _strided(target, factor, size):
+    return target[..., ::factor, ::factor]
+
+
+def _bilinear(target, factor, size):
+    return F.interpolate(target, size=size, mode="bilinear", align_corners=False)
+
+
+WRONG: dict = {
+    "check_discriminator_loss": [
+        (_swapped_labels, "labels are swapped"),
+        (_log_of_sigmoid, "its logarithm is lost"),
+        (_log_with_epsilon, "a small number inside the logarithm"),
+        (_reals_only, "The generated pictures are forgotten"),
+        (_sum_over_patches, "the mean is wanted"),
+        (_mean_over_scales, "mean over the scales"),
+        (_maximised, "put a minus in front"),
+        (lambda real, fake: F.softplus(-real[0]), "one number"),
+    ],
+    "check_generator_step": [
+        (_generator_step(lambda z: -F.softplus(z).mean()), "saturating"),
+        (_generator_step(lambda z: F.softplus(z).mean()), "discriminator's labels"),
+        (_generator_step(detach=True), "has not moved"),
+        (_generator_step(zero=False), "until zero_grad"),
+        (_generator_step(both=True), "discriminator's weights have changed"),
+        (_generator_step(lambda z: -z.mean()), "hinge"),
+    ],
+    "check_mended_step": [
+        (_whole_step(detach=False), "learns to be caught. Cut the graph"),
+        (_whole_step(clear_judge=False), "still finds old gradients"),
+        (_whole_step(clear_generator=False), "generator's optimiser finds old gradients"),
+        (_whole_step(both=True), "learns to be fooled"),
+        (_whole_step(keep=0.1), "runs the wrong way"),
+        (_whole_step(keep=1.0), "average has not moved"),
+        (_whole_step(sign=1), "discriminator's label"),
+    ],
+    "check_judged_pictures": [
+        (_full_size, "published code"),
+        (_other_order, "another order"),
+        (_resized(_strided), "aliasing"),
+        (_resized(_bilinear), "four pixels only"),
+        (_resized(_average, fake_first=True), "generated pictures come first"),
+        (_resized(_average, detach=False), "must be detached"),
+    ],
+}
