@@ -5,6 +5,7 @@ Everything worth testing is in the pure ``render`` function that the caller give
 """
 
 import math
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 
 import ipywidgets
@@ -76,7 +77,7 @@ class PictureControls(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs) -> dict:
         """The widget, and its picture as PNG for pages without a kernel behind them."""
         bundle = super()._repr_mimebundle_(**kwargs)
-        return {**bundle, "text/plain": repr(self), "image/png": self.image.value}
+        return {**bundle, "text/plain": repr(self), "image/png": b64encode(self.image.value).decode()}
 
 
 class PoseControls(PictureControls):

@@ -1,3 +1,5 @@
+from base64 import b64decode
+
 import numpy as np
 import pytest
 import torch
@@ -54,7 +56,8 @@ def test_an_error_in_the_picture_is_raised_where_the_control_is_set():
 def test_a_static_picture_stands_beside_the_widget():
     controls = PictureControls(bar, {"length": slider("length", 2, 0, 10)})
     bundle = controls._repr_mimebundle_()
-    assert bundle["image/png"] == controls.image.value == encode_png(bar(2)[0].repeat(3, 0).repeat(3, 1))
+    picture = b64decode(bundle["image/png"])  # a mime bundle holds text: it goes to the notebook as it is
+    assert picture == controls.image.value == encode_png(bar(2)[0].repeat(3, 0).repeat(3, 1))
     assert bundle["text/plain"] == repr(controls) == "PictureControls(length)"
     assert "application/vnd.jupyter.widget-view+json" in bundle
 
