@@ -1,1 +1,347 @@
 """Checks of the exercises of notebook 02_two_stream_encoder."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sdgan_lib.encoders import Encoder, OneStreamEncoder, TwoStreamEncoder, normalise
+from sdgan_lib.exercises._verdict import Open, Wrong, _watched, compare, exercise
+
+Layers = Sequence[tuple[int, int]]  # (kernel, stride), first layer first
+
+
+@exercise
+def check_receptive_fields(answer) -> str:
+    """``my_receptive_fields(kernels, strides)``: the side in pixels after every layer, a list of whole numbers.
+
+    Judged on the library's ``Encoder``, whose receptive fields are measured, and on random stacks of layers.
+    """
+    _must_be_function(answer)
+    encoder = _convolutions_only(Encoder(1, (2, 2, 2, 2)))
+    convolutions = [encoder.first, *(down[1] for down in encoder.downs)]
+    layers = [(c.kernel_size[0], c.stride[0]) for c in convolutions]
+    _compare_sides(answer, layers, [_measured_side(encoder, level) for level in range(4)])
+    generator = torch.Generator().manual_seed(2)
+    for _ in range(4):
+        kernels = torch.randint(2, 8, (4,), generator=generator).tolist()
+        strides = [2, *torch.randint(1, 4, (3,), generator=generator).tolist()]
+        layers = list(zip(kernels, strides, strict=True))
+        _compare_sides(answer, layers, [_side(layers[: n + 1]) for n in range(4)])
+    return (
+        "right for every stack of layers. What a layer adds depends on all strides before it, not on its own."
+    )
+
+
+def _must_be_function(answer) -> None:
+    if not callable(answer):
+        raise Wrong(f"Give the check your function itself, not a {type(answer).__name__}.")
+
+
+def _convolutions_only(encoder: Encoder) -> Encoder:
+    """The encoder without its normalisation layers, which let every feature depend on every pixel."""
+    for down in encoder.downs:
+        down[2] = nn.Identity()
+    return encoder
+
+
+def _measured_side(encoder: Encoder, level: int) -> int:
+    x = torch.randn(1, 1, 64, 64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    features = encoder(x)[level]
+    middle = features.shape[-1] // 2
+    features[0, 0, middle, middle].backward()
+    return int((x.grad != 0).any(2).sum())
+
+
+def _side(layers: Layers) -> int:
+    """The receptive field of one feature, walking back from it to the picture."""
+    side = 1
+    for kernel, stride in reversed(layers):
+        side = (side - 1) * stride + kernel
+    return side
+
+
+def _compare_sides(answer: Callable, layers: Layers, expected: list[int]) -> None:
+    kernels, strides = ([layer[i] for layer in layers] for i in (0, 1))
+    found = answer(list(kernels), list(strides))
+    try:
+        found = torch.as_tensor(found, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise Wrong("The result must be a list with one number for each layer.") from error
+    if found.ndim == 0 or len(found) == 1:
+        raise Wrong("Only one number came back; a list with the side after every layer is wanted.")
+
+    def wrongly(step: Callable[[int, int, int, int], tuple[int, int]]) -> Tensor:
+        r, j, sides = 1, 1, []
+        for kernel, stride in layers:
+            r, j = step(r, j, kernel, stride)
+            sides.append(r)
+        return torch.tensor(sides, dtype=torch.float64)
+
+    doubled = [kernels[0]]
+    for stride in strides[1:]:
+        doubled.append(doubled[-1] * stride)
+    mistakes = {
+        "The jump is missing: you added k − 1 pixels for every layer. After a stride the neighbours lie `j` "
+        "picture pixels apart, so a layer adds (k − 1)·j.": wrongly(lambda r, j, k, s: (r + k - 1, j)),
+        "The jump grew too early: a layer's own stride spreads the features that come *after* it. Add (k − 1)·j "
+        "first, then multiply j by s.": wrongly(lambda r, j, k, s: (r + (k - 1) * j * s, j * s)),
+        "You added k·j: the kernel's own pixel is in r already, only its k − 1 neighbours are new.": wrongly(
+            lambda r, j, k, s: (r + k * j, j * s)
+        ),
+        "You multiplied the side by the stride. For our encoder (3x3, then 4x4 with stride 2) this happens to be "
+        "right; for other kernels it is not. Follow the jump instead.": torch.tensor(
+            doubled, dtype=torch.float64
+        ),
+        "You used r = (r − 1)·s + k from the first layer on. This formula walks back, from the last layer to the "
+        "picture.": wrongly(lambda r, j, k, s: ((r - 1) * s + k, j)),
+        "The jump does not grow enough: it is the *product* of all strides so far, not the last stride.": wrongly(
+            lambda r, j, k, s: (r + (k - 1) * j, s)
+        ),
+    }
+    what = f"for kernels {kernels} and strides {strides} your list"
+    compare(found, torch.tensor(expected, dtype=torch.float64), mistakes, what=what)
+
+
+FEATURES = ("one stream", "appearance", "pose")
+INPUTS = ("source picture", "source pose", "target pose")
+COUNT = "features of level 2 that see one pixel"
+
+
+@exercise
+def check_stream_inputs(answer) -> str:
+    """``my_prediction``: for each input the set of features that change with it, and one count.
+
+    Keys ``"source picture"``, ``"source pose"``, ``"target pose"``: a set of ``"one stream"``, ``"appearance"``,
+    ``"pose"``. Key ``"features of level 2 that see one pixel"``: a whole number, without normalisation layers.
+    """
+    if not isinstance(answer, Mapping):
+        raise Wrong(f"The prediction is a {type(answer).__name__}; keep the dictionary with its four keys.")
+    missing = [key for key in (*INPUTS, COUNT) if key not in answer]
+    if missing:
+        raise Wrong(f"The key {missing[0]!r} is missing.")
+    if any(answer[key] is None or answer[key] is ... for key in (*INPUTS, COUNT)):
+        raise Open
+    predicted = {key: _names(key, answer[key]) for key in INPUTS}
+    truth = _changes()
+    for key in INPUTS:
+        if predicted[key] != truth[key]:
+            raise Wrong(_explain(key, predicted[key], truth[key]))
+    _compare_count(answer[COUNT])
+    return "all right, as the library's encoders confirm. Only one stream mixes the target pose into the colours."
+
+
+def _names(key: str, value) -> set[str]:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        value = [value]
+    found = {str(name) for name in value}
+    unknown = found - set(FEATURES)
+    if unknown:
+        raise Wrong(f"{key!r} holds {min(unknown)!r}; choose from {', '.join(map(repr, FEATURES))}.")
+    return found
+
+
+def _changes() -> dict[str, set[str]]:
+    """Which features change with which input: tried with the library's encoders."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        one, two = OneStreamEncoder((2, 4)), TwoStreamEncoder((2, 4), (2, 4))
+        inputs = [torch.rand(1, c, 8, 8) for c in (3, 18, 18)]
+
+        def features() -> dict[str, list[Tensor]]:
+            return dict(zip(FEATURES, (one(*inputs), *two(*inputs)), strict=True))
+
+        before, changes = features(), {}
+        for i, key in enumerate(INPUTS):
+            kept, inputs[i] = inputs[i], torch.rand_like(inputs[i])
+            after, inputs[i] = features(), kept
+            changes[key] = {name for name in FEATURES if not torch.equal(before[name][0], after[name][0])}
+    return changes
+
+
+def _explain(key: str, predicted: set[str], truth: set[str]) -> str:
+    if "one stream" in truth - predicted:
+        return f"{key!r}: the one stream gets all 39 channels, so it changes with every input."
+    if key == "target pose" and "appearance" in predicted:
+        return (
+            "'target pose': the appearance stream never gets the target's heat maps, so its features stay "
+            "exactly as they are."
+        )
+    if key == "source pose" and "appearance" not in predicted:
+        return "'source pose': the picture's *own* heat maps belong to the appearance input: 3 + 18 = 21 channels."
+    if "pose" in predicted - truth:
+        return f"{key!r}: the pose stream gets the *target's* 18 heat maps and nothing else."
+    return f"{key!r}: {', '.join(sorted(truth))} would change; you have {', '.join(sorted(predicted)) or 'nothing'}."
+
+
+def _compare_count(value) -> None:
+    encoder = _convolutions_only(Encoder(1, (2, 2, 2)))
+    with torch.no_grad():
+        x = torch.zeros(1, 1, 64, 64)
+        y = x.clone()
+        y[..., 31, 31] = 1.0
+        counted = int((encoder(x)[2] != encoder(y)[2]).any(1).sum())
+    if value == counted:
+        return
+    if value == 144:
+        raise Wrong(
+            "144 is the question the other way round: a feature of level 2 sees 12x12 pixels. Here one pixel is "
+            "given; the features lie 4 px apart."
+        )
+    if value == 3:
+        raise Wrong(
+            "3 in each direction is right: 12 px of receptive field, 4 px of jump. How many in the plane?"
+        )
+    if value == 1:
+        raise Wrong(
+            "More than 1: receptive fields overlap, because they are 12 px wide and lie only 4 px apart."
+        )
+    raise Wrong(
+        f"The count is not {value!r}. In one direction it is the receptive field divided by the jump."
+    )
+
+
+@exercise
+def check_two_streams(answer) -> str:
+    """``my_two_streams(channels, pose_channels)``: an ``nn.Module`` in the manner of ``TwoStreamEncoder``.
+
+    Called with image ``[B,3,H,W]``, source and target heat maps ``[B,18,H,W]``, it returns two lists, appearance
+    and pose, with one ``[B, c, H / 2**i, W / 2**i]`` per level. Appearance must not depend on the target.
+    """
+    _must_be_function(answer)
+    for channels, pose_channels in (((4, 8, 8), (4, 8, 8)), ((4, 8), (2, 3))):
+        module = answer(channels, pose_channels)
+        if not isinstance(module, nn.Module):
+            raise Wrong(f"my_two_streams returned a {type(module).__name__}; a torch.nn.Module is wanted.")
+        _judge_streams(module, channels, pose_channels)
+    return "the appearance does not know where the person is going. So it can be warped to any pose."
+
+
+def _judge_streams(module: nn.Module, channels: Sequence[int], pose_channels: Sequence[int]) -> None:
+    generator = torch.Generator().manual_seed(3)
+    inputs = [torch.rand(2, c, 32, 16, generator=generator) for c in (3, 18, 18)]
+    call = _watched(module)
+    found = _two_lists(call(*inputs))
+    expected = TwoStreamEncoder(channels, pose_channels)(*inputs)
+    for name, mine, library in zip(("appearance", "pose"), found, expected, strict=True):
+        if len(mine) != len(library):
+            raise Wrong(f"The {name} list has {len(mine)} levels; {len(library)} are wanted, finest first.")
+        for level, (a, b) in enumerate(zip(mine, library, strict=True)):
+            if a.shape != b.shape:
+                shapes = f"has shape {list(a.shape)}; {list(b.shape)} is wanted"
+                raise Wrong(f"Level {level} of the {name} features {shapes}.")
+
+    seen = {name: set() for name in ("appearance", "pose")}
+    for i, key in enumerate(INPUTS):
+        changed = list(inputs)
+        changed[i] = torch.rand(inputs[i].shape, generator=generator)
+        for name, before, after in zip(seen, found, _two_lists(call(*changed)), strict=True):
+            if not all(torch.equal(a, b) for a, b in zip(before, after, strict=False)):
+                seen[name].add(key)
+    if "target pose" in seen["appearance"]:
+        raise Wrong(
+            "The appearance features change with the target pose. Give the appearance stream the picture and its "
+            "*own* heat maps only."
+        )
+    if "source pose" not in seen["appearance"]:
+        raise Wrong(
+            "The appearance stream does not see the source pose. It needs to know which limb it looks at: stack "
+            "the picture with the source's heat maps, 3 + 18 channels."
+        )
+    if "source picture" not in seen["appearance"]:
+        raise Wrong("The appearance features do not depend on the picture.")
+    if "target pose" not in seen["pose"]:
+        raise Wrong("The pose features do not depend on the target pose; it is what they are for.")
+    if seen["pose"] != {"target pose"}:
+        other = "picture" if "source picture" in seen["pose"] else "pose"
+        raise Wrong(
+            f"The pose stream also sees the source's {other}; its only input is the target's 18 maps."
+        )
+    _judge_weights(module, found)
+
+
+def _two_lists(result) -> tuple[list[Tensor], list[Tensor]]:
+    if isinstance(result, Tensor) or not hasattr(result, "__len__") or len(result) != 2:
+        raise Wrong(
+            "The call must return two things: the list of appearance features and that of pose features."
+        )
+    for name, levels in zip(("appearance", "pose"), result, strict=True):
+        if isinstance(levels, Tensor) or not isinstance(levels, list | tuple):
+            raise Wrong(f"The {name} features must be a list with one tensor per level: skips need them all.")
+        if not all(isinstance(level, Tensor) for level in levels):
+            raise Wrong(f"The {name} list must hold tensors only.")
+    return list(result[0]), list(result[1])
+
+
+def _judge_weights(module: nn.Module, found: tuple[list[Tensor], list[Tensor]]) -> None:
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    if not parameters or not all(f.requires_grad for f in itertools.chain(*found)):
+        raise Wrong(
+            "The module has no weights that can learn: keep both encoders as attributes (self.… = Encoder(…))."
+        )
+    used = []
+    for levels in found:
+        total = sum(level.square().sum() for level in levels)
+        gradients = torch.autograd.grad(total, parameters, allow_unused=True, retain_graph=True)
+        used.append({i for i, g in enumerate(gradients) if g is not None})
+    if used[0] & used[1]:
+        raise Wrong(
+            "The two streams share weights: one encoder does both jobs. Make two encoders; a coat and a joint need "
+            "different filters."
+        )
+    if not used[0] or not used[1]:
+        raise Wrong(
+            "One stream's weights are not registered, so an optimiser would not find them: keep both encoders as "
+            "attributes (self.… = Encoder(…)), made once in __init__."
+        )
+
+
+@exercise
+def check_blind_pair(answer) -> str:
+    """``my_blind_pair()``: two tensors ``[1, 8, h, w]`` that instance normalisation cannot tell apart.
+
+    ``normalise("instance", 8)`` must give the same for both, ``normalise("group", 8)`` clearly different results.
+    """
+    _must_be_function(answer)
+    pair = answer()
+    if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(x, Tensor) for x in pair):
+        raise Wrong("Return two tensors: x, y.")
+    x, y = (v.detach().float() for v in pair)
+    if x.shape != y.shape or x.ndim != 4 or x.shape[:2] != (1, 8) or x[0, 0].numel() < 4:
+        raise Wrong(
+            f"The shapes are {list(x.shape)} and {list(y.shape)}; twice [1, 8, h, w] is wanted, 2x2 or more."
+        )
+    if not (x.isfinite().all() and y.isfinite().all()):
+        raise Wrong("The tensors hold NaN or infinite values.")
+    difference = y - x
+    if difference.abs().max() < 0.01:
+        raise Wrong("The two tensors are (nearly) the same, so there is nothing to forget.")
+    with torch.no_grad():
+        told = {kind: _difference(normalise(kind, 8), x, y) for kind in ("instance", "group")}
+    if told["instance"] > 0.01:
+        if _difference(normalise("instance", 8), x, -y) < 0.01:
+            raise Wrong(
+                "You changed the sign. Instance normalisation divides by a standard deviation, which is positive, "
+                "so it keeps the sign."
+            )
+        spread = difference.flatten(2).std(-1).max().item()
+        raise Wrong(
+            f"Instance normalisation tells them apart. Inside a channel your difference varies from pixel to pixel "
+            f"(standard deviation {spread:.2f}); only what is the same at *every pixel* of a channel is forgotten."
+        )
+    if told["group"] < 0.1:
+        if difference.flatten(2).std(-1).max() < 1e-3 and difference.mean((2, 3)).std() < 0.05:
+            raise Wrong(
+                "You added the same number to all eight channels. Group normalisation subtracts one common mean and "
+                "forgets this too; give the channels different numbers."
+            )
+        raise Wrong(
+            "Group normalisation does not tell them apart either. A common factor does not do: it divides all eight "
+            "channels by one standard deviation. Change the channels *against each other*."
+        )
+    return "a coat's colour is a constant per channel: instance normalisation loses it, group normalisation does not."
+
+
+def _difference(layer: nn.Module, x: Tensor, y: Tensor) -> float:
+    return (layer(x) - layer(y)).abs().max().item()
