@@ -1,1 +1,392 @@
-"""Checks of the exercises of notebook 04_stacked_generator."""
+"""Checks of the exercises of notebook 04_stacked_generator, and the patients of exercise 4.4."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sdgan_lib.exercises._verdict import Open, Wrong, compare, exercise
+from sdgan_lib.generators import (
+    SCALES,
+    Generated,
+    Inputs,
+    PartAttention,
+    StackedGenerator,
+    UpBlock,
+    downscale,
+)
+
+DIAGNOSES = {
+    "source pose": "the pose stream is given the source's heat maps instead of the target's",
+    "unwarped skip": "the finest skip carries the source's features without moving them",
+    "no attention": "every pixel is painted anew, no warped part is kept",
+}
+"""What may be wrong with a patient of exercise 4.4."""
+
+_TRUTH = {"A": "unwarped skip", "B": "source pose", "C": "no attention"}
+_SIGNS = {
+    "unwarped skip": "only the finest decoder block sees that skip, so the low and the middle picture must be exactly "
+    "the healthy ones",
+    "source pose": "then the heat maps of the target pose are never read: add noise to `inputs.target_heatmaps` "
+    "(with dataclasses.replace) and the pictures must not change at all",
+    "no attention": "then the last of the twelve shares, the new paint, is 1 at every pixel",
+}
+
+
+def patients(generator: StackedGenerator) -> dict[str, Callable[[Inputs], Generated]]:
+    """Three broken copies of a stacked generator, by letter; each takes ``Inputs`` and returns ``Generated``."""
+    return {letter: _infect(copy.deepcopy(generator), fault) for letter, fault in _TRUTH.items()}
+
+
+def _infect(generator: StackedGenerator, fault: str) -> Callable[[Inputs], Generated]:
+    if fault == "source pose":
+        return lambda inputs: generator(replace(inputs, target_heatmaps=inputs.source_heatmaps))
+    if fault == "unwarped skip":
+        encode = generator.encode
+
+        def without_warp(inputs: Inputs) -> tuple[Tensor, list[Tensor], Tensor]:
+            code, skips, pose_code = encode(inputs)
+            appearance, pose = generator.encoder(
+                inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps
+            )
+            return code, [*skips[:-1], torch.cat([appearance[0], pose[0]], 1)], pose_code
+
+        generator.encode = without_warp
+        return generator
+    for head in generator.heads:
+        head.attend = _PaintOnly()
+    return generator
+
+
+class _PaintOnly(nn.Module):
+    def forward(self, logits: Tensor, painted: Tensor, candidates: Tensor, masks: Tensor):
+        shares = torch.zeros_like(logits)
+        shares[:, -1] = 1
+        return painted, shares
+
+
+@exercise
+def check_up_block(answer: Callable) -> str:
+    """``my_up_block(in_channels, skip_channels, out_channels, height, width)`` returns a tuple of four whole
+    numbers: height and width of the block's output, channels that go into its 3x3 convolution, and its number of
+    weights (all parameters, with instance norm's scale and shift)."""
+    names = (
+        "the output's height",
+        "the output's width",
+        "the channels into the 3x3 convolution",
+        "the weights",
+    )
+    for a, s, o, h, w in ((8, 4, 6, 3, 5), (32, 24, 16, 8, 4), (128, 64, 64, 7, 2)):
+        block = UpBlock(a, s, o, "instance", 0.0)
+        out = block(torch.zeros(1, a, h, w), torch.zeros(1, s, 2 * h, 2 * w))
+        count = sum(p.numel() for p in block.parameters())
+        expected = (*out.shape[-2:], block.join[0].in_channels, count)
+        found = answer(a, s, o, h, w)
+        whole = isinstance(found, (tuple, list)) and all(isinstance(number, int) for number in found)
+        if not whole or len(found) != 4:
+            raise Wrong(
+                f"four whole numbers are wanted, (height, width, join_channels, weights), not {found!r}."
+            )
+        given = f"for my_up_block({a}, {s}, {o}, {h}, {w})"
+        up, join, norm = 16 * a * o, 9 * (o + s) * o, 2 * o
+        _say(
+            {
+                (
+                    (h - 1) * 2 + 4,
+                    (w - 1) * 2 + 4,
+                ): f"{given} the size is 2 too large: padding=1 takes one row away at "
+                "each of the four sides, so the size is (n - 1) * 2 - 2 + 4.",
+                (
+                    h // 2,
+                    w // 2,
+                ): f"{given} the size got smaller: a transposed convolution with stride 2 goes up, "
+                "from n to 2n.",
+                (2 * w, 2 * h): f"{given} height and width have changed places.",
+            },
+            tuple(found[:2]),
+            tuple(expected[:2]),
+        )
+        _say(
+            {
+                o: f"{given} you forgot the skip's channels: `torch.cat` puts them behind the up-sampled ones "
+                "before the 3x3 convolution.",
+                a + s: f"{given} you joined before going up: the transposed convolution has already made "
+                "in_channels into out_channels.",
+            },
+            found[2],
+            expected[2],
+        )
+        _say(
+            {
+                up
+                + join
+                + norm: f"{given} the weights lack the bias of the transposed convolution, one number for each "
+                "output channel.",
+                up + 2 * o + join + norm: f"{given} you counted a bias for the 3x3 convolution: it has none "
+                "(bias=False), for the normalisation takes every constant away and adds its own shift.",
+                up
+                + o
+                + join: f"{given} the weights lack the normalisation: a scale and a shift for each channel.",
+                up
+                + o
+                + 9 * o * o
+                + norm: f"{given} the weights of the 3x3 convolution lack those for the skip's channels.",
+            },
+            found[3],
+            expected[3],
+        )
+        for name, mine, right in zip(names, found, expected, strict=True):
+            if mine != right:
+                raise Wrong(f"{given} {name}: {mine} where {right} is wanted.")
+    return (
+        "Right. Note where the weights sit: most are in the coarse blocks, where pictures are small and channels "
+        "many."
+    )
+
+
+def _say(mistakes: Mapping, found: object, expected: object) -> None:
+    """Raise Wrong with the message of the mistake that ``found`` shows."""
+    if found != expected and found in mistakes:
+        raise Wrong(mistakes[found])
+
+
+@exercise
+def check_pyramid(answer: Callable) -> str:
+    """``my_pyramid(images)`` for ``[B, 3, H, W]`` returns the three real pictures the stacked generator is compared
+    with, as a list, coarsest first: ``[B, 3, H/4, W/4]``, ``[B, 3, H/2, W/2]``, ``[B, 3, H, W]``."""
+    rng = torch.Generator().manual_seed(0)
+    for size in ((2, 3, 32, 16), (1, 3, 48, 80)):
+        images = torch.rand(size, generator=rng) * 2 - 1
+        expected = [downscale(images, factor) for factor in SCALES]
+        found = answer(images.clone())
+        if not isinstance(found, (list, tuple)) or len(found) != 3:
+            raise Wrong("a list of three pictures is wanted, the full-size one among them.")
+        if all(isinstance(f, Tensor) for f in found) and [f.shape for f in found] == [
+            e.shape for e in reversed(expected)
+        ]:
+            raise Wrong(
+                "the order is fine to coarse; the generator's is coarse to fine: 1/4, 1/2, 1 (`SCALES`)."
+            )
+        for picture, right, factor in zip(found, expected, SCALES, strict=True):
+            mistakes = {
+                f"at 1/{factor} you pick every {factor}th pixel and throw the others away: fine stripes turn into "
+                "false ones (aliasing). Average each square of pixels: `downscale`.": images[
+                    ..., ::factor, ::factor
+                ],
+                f"at 1/{factor} F.interpolate without antialias looks at the 2x2 pixels in the middle of each square "
+                "only. At 1/2 this is the average, at 1/4 it overlooks 12 pixels of 16.": F.interpolate(
+                    images, scale_factor=1 / factor, mode="bilinear", align_corners=False
+                ),
+                f"at 1/{factor} the corners are aligned (align_corners=True): the picture is stretched a little, so "
+                "that it no longer lies on the generated one.": F.interpolate(
+                    images,
+                    size=(images.shape[-2] // factor, images.shape[-1] // factor),
+                    mode="bilinear",
+                    align_corners=True,
+                ),
+                f"at 1/{factor} you take the largest value of each square: the pictures get brighter. Take the mean.": (
+                    F.max_pool2d(images, factor)
+                ),
+            }
+            compare(picture, right, mistakes, what=f"the picture at 1/{factor}")
+    return (
+        "Right: every pixel of the small picture is the mean of its square, so nothing is made up and nothing is "
+        "lost on average."
+    )
+
+
+class _Track:
+    """Stand-ins for DC_i, Up_i and G_i that compute with real tensors and note what they are given."""
+
+    def __init__(self, stages: int, seed: int):
+        rng = torch.Generator().manual_seed(seed)
+        self.random = lambda *shape: torch.randn(shape, generator=rng)
+        self.stages = stages
+        self.known: list[tuple[str, Tensor]] = []
+        self.calls: list[tuple[str, tuple[str, ...]]] = []
+        self.code = self.note("f_a", self.random(2, 6, 2, 3))
+        self.pose_code = self.note("h_b", self.random(2, 4, 2, 3))
+        names = [(f"l_{i}", f"Up_{i}(h_b)", f"y_{i}") for i in range(stages)]
+        self.decoders, self.ups, self.heads = (
+            [self.stand_in(kind, i, names[i][k], channels) for i in range(stages)]
+            for k, (kind, channels) in enumerate((("DC", 6), ("Up", 4), ("G", 3)))
+        )
+
+    def note(self, name: str, value: Tensor) -> Tensor:
+        self.known.append((name, value))
+        return value
+
+    def name(self, value: object) -> str:
+        for name, tensor in self.known:
+            if isinstance(value, Tensor) and value.shape == tensor.shape and torch.equal(value, tensor):
+                return name
+        return "something else"
+
+    def stand_in(self, kind: str, i: int, result: str, channels: int) -> Callable[..., Tensor]:
+        mix = self.random(channels)
+
+        def module(*given: Tensor) -> Tensor:
+            self.calls.append((f"{kind}_{i}", tuple(self.name(g) for g in given)))
+            total = sum(torch.as_tensor(g).mean() for g in given)
+            value = (mix * torch.sin(total + 1))[None, :, None, None].expand(2, -1, 2 << i, 3 << i)
+            return self.note(result, value)
+
+        return module
+
+
+@exercise
+def check_stack(answer: Callable) -> str:
+    """``my_stack(f_a, h_b, decoders, ups, heads)`` returns the list of pictures of eq. 2-5, coarsest first.
+    ``decoders[i](l)``, ``ups[i](h_b)`` and ``heads[i](l, up)`` are DC_i, Up_i and G_i, for any number of scales."""
+    for stages in (3, 2, 4):
+        track = _Track(stages, seed=stages)
+        found = answer(track.code, track.pose_code, track.decoders, track.ups, track.heads)
+        if not isinstance(found, (list, tuple)):
+            raise Wrong(f"a list of {stages} pictures is wanted, not a {type(found).__name__}.")
+        wanted = [f"y_{i}" for i in range(stages)]
+        names = [track.name(picture) for picture in found]
+        calls = track.calls
+        for module, given in calls:
+            kind, i = module.split("_")
+            _wiring(kind, int(i), given)
+        if sorted(names) == wanted and names != wanted:
+            raise Wrong(
+                "the pictures come in the wrong order: the coarsest, G_0's, is the first of the list."
+            )
+        if len(names) != stages:
+            raise Wrong(
+                f"{len(names)} pictures for {stages} scales: walk through the lists with zip, so that the same code "
+                "serves any number of scales."
+            )
+        if names != wanted:
+            raise Wrong(
+                f"the list should hold {', '.join(wanted)}, what the G_i return; it holds {', '.join(names)}."
+            )
+        if len(calls) != 3 * stages:
+            raise Wrong(
+                f"{len(calls)} calls where {3 * stages} are enough: every DC_i, Up_i and G_i runs once."
+            )
+    return "Right: l is handed on from scale to scale, h_b goes to every scale afresh, and no picture is fed back."
+
+
+def _wiring(kind: str, i: int, given: tuple[str, ...]) -> None:
+    before = f"l_{i - 1}" if i else "f_a"
+    wanted = {"DC": (before,), "Up": ("h_b",), "G": (f"l_{i}", f"Up_{i}(h_b)")}[kind]
+    if given == wanted:
+        return
+    got = ", ".join(given) or "nothing"
+    if len(given) != len(wanted):
+        raise Wrong(
+            f"{kind}_{i} takes {len(wanted)} tensors ({', '.join(wanted)}) and was given {len(given)}."
+        )
+    if kind == "DC" and given[0].startswith("y_"):
+        raise Wrong(
+            f"DC_{i} is given the picture {given[0]}: eq. 4 hands on the features {before}, which know far more than "
+            "three colour channels."
+        )
+    if kind == "DC" and given[0] == "f_a":
+        raise Wrong(
+            f"DC_{i} starts again from f_a: the decoders are stacked, each goes on from {before} (eq. 4)."
+        )
+    if kind == "Up" and given[0].startswith("Up_"):
+        raise Wrong(f"Up_{i} is given what Up_{i - 1} made: every Up_i starts from the pose code h_b itself.")
+    if kind == "G" and given[1] == "h_b":
+        raise Wrong(
+            f"G_{i} is given h_b as it is: it has the size of the code. Up_{i} brings it to the size of l_{i} first."
+        )
+    if kind == "G" and given[1].startswith("Up_"):
+        raise Wrong(
+            f"G_{i} is given {got}: the pose code must be brought to the size of scale {i}, by Up_{i}, and joined with "
+            f"l_{i}."
+        )
+    if kind == "G" and given[0] in ("f_a", "h_b"):
+        raise Wrong(f"G_{i} is given {got}: it paints from the features l_{i} of its own scale (eq. 3, 5).")
+    raise Wrong(f"{kind}_{i} is given ({got}); eq. 2-5 give it ({', '.join(wanted)}).")
+
+
+@exercise
+def check_diagnosis(answer: Mapping) -> str:
+    """``my_diagnosis``: a dictionary from each patient's letter, ``"A"``, ``"B"``, ``"C"``, to its fault, one of
+    the names in ``DIAGNOSES``."""
+    if not isinstance(answer, Mapping) or set(answer) != set(_TRUTH):
+        raise Wrong(f'a dictionary with the keys {", ".join(_TRUTH)} is wanted, like {{"A": "...", ...}}.')
+    if any(value is None or value is ... for value in answer.values()):
+        raise Open
+    unknown = [str(value) for value in answer.values() if value not in list(DIAGNOSES)]
+    if unknown:
+        raise Wrong(f"{unknown[0]!r} is none of the faults: choose from {', '.join(DIAGNOSES)}.")
+    wrong = [letter for letter, fault in _TRUTH.items() if answer[letter] != fault]
+    if wrong:
+        letter = wrong[0]
+        claimed = answer[letter]
+        raise Wrong(
+            f"patient {letter} does not have the fault {claimed!r}. If it had, {_SIGNS[claimed]}: look."
+        )
+    return (
+        "Right. Each fault has its own sign, and you found it by changing one thing and watching what follows: the "
+        "best way to debug any network."
+    )
+
+
+@exercise
+def check_attention(answer: Callable) -> str:
+    """``my_attention(logits, painted, candidates, masks)`` -> picture ``[B, 3, h, w]`` and shares
+    ``[B, 12, h, w]``, from logits ``[B, 12, h, w]``, painted ``[B, 3, h, w]``, candidates ``[B, 11, 3, h, w]`` and
+    masks ``[B, 11, h, w]``."""
+    rng = torch.Generator().manual_seed(0)
+    for b, h, w in ((2, 4, 3), (1, 5, 6)):
+        logits, painted = torch.randn(b, 12, h, w, generator=rng), torch.rand(b, 3, h, w, generator=rng)
+        candidates = torch.rand(b, 11, 3, h, w, generator=rng)
+        masks = (torch.rand(b, 11, h, w, generator=rng) < 0.4).float()
+        given = [t.clone() for t in (logits, painted, candidates, masks)]
+        picture, shares = PartAttention()(logits, painted, candidates, masks)
+        found = answer(*given)
+        if not isinstance(found, (tuple, list)) or len(found) != 2:
+            raise Wrong("two tensors are wanted, the picture and the twelve shares.")
+        outside = PartAttention.OUTSIDE
+        prior = torch.cat([outside * (1 - masks), torch.full_like(masks[:, :1], outside / 2)], 1)
+        regions = (logits + prior)[:, :-1].softmax(1)
+        same = torch.cat([outside * (1 - masks), torch.zeros_like(masks[:, :1])], 1)
+        compare(
+            found[1],
+            shares,
+            {
+                "the shares do not sum to 1: a sigmoid judges every candidate alone. The candidates compete for the "
+                "pixel, so take a softmax over them (dimension 1).": (logits + prior).sigmoid(),
+                "your softmax leaves the new paint out: the twelfth candidate competes like the eleven regions.": (
+                    torch.cat([regions, (logits + prior)[:, -1:]], 1)
+                ),
+                "eleven shares: the new paint is a candidate too, the twelfth.": regions,
+                "the softmax runs over the batch (dimension 0); the candidates are dimension 1.": (
+                    logits + prior
+                ).softmax(0),
+                "the prior is missing: outside its mask a region starts at -4, new paint everywhere at -2.": (
+                    logits.softmax(1)
+                ),
+                "the prior of the new paint is missing: it starts at -2 (`PartAttention.OUTSIDE / 2`).": (
+                    logits + same
+                ).softmax(1),
+                "the prior is upside down: it holds regions back *outside* their mask, where the mask is 0.": (
+                    logits + torch.cat([outside * masks, prior[:, -1:]], 1)
+                ).softmax(1),
+            },
+            what="the shares",
+        )
+        compare(
+            found[0],
+            picture,
+            {
+                "the picture lacks the new paint: add its share times `painted` to the kept parts.": picture
+                - shares[:, -1:] * painted,
+                "the painted picture is added in full: multiply it by its share first.": picture
+                + (1 - shares[:, -1:]) * painted,
+            },
+            what="the picture",
+        )
+    return (
+        "Right: twelve candidates for one pixel, and shares that sum to 1, so the picture never leaves the candidates' "
+        "range."
+    )

@@ -1,3 +1,184 @@
-"""Plausible wrong answers, each with words of the message meant for it."""
+"""Plausible wrong answers to the exercises of notebook 04, each with words of the message meant for it."""
 
-WRONG: dict = {}
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sdgan_lib.generators import SCALES, PartAttention, downscale
+
+
+def _weights(a: int, s: int, o: int) -> int:
+    return 16 * a * o + o + 9 * (o + s) * o + 2 * o
+
+
+def no_padding(a, s, o, h, w):
+    return 2 * h + 2, 2 * w + 2, o + s, _weights(a, s, o)
+
+
+def no_skip(a, s, o, h, w):
+    return 2 * h, 2 * w, o, _weights(a, 0, o)
+
+
+def joined_too_early(a, s, o, h, w):
+    return 2 * h, 2 * w, a + s, _weights(a, s, o)
+
+
+def skip_not_weighed(a, s, o, h, w):
+    return 2 * h, 2 * w, o + s, _weights(a, 0, o)
+
+
+def bias_everywhere(a, s, o, h, w):
+    return 2 * h, 2 * w, o + s, _weights(a, s, o) + o
+
+
+def strided(images: Tensor):
+    return [images[..., ::f, ::f] for f in SCALES]
+
+
+def no_antialias(images: Tensor):
+    return [F.interpolate(images, scale_factor=1 / f, mode="bilinear", align_corners=False) for f in SCALES]
+
+
+def fine_first(images: Tensor):
+    return [downscale(images, f) for f in reversed(SCALES)]
+
+
+def largest(images: Tensor):
+    return [F.max_pool2d(images, f) for f in SCALES]
+
+
+def small_ones_only(images: Tensor):
+    return [downscale(images, f) for f in SCALES[:2]]
+
+
+def not_up_sampled(f_a, h_b, decoders, ups, heads):
+    images = []
+    for decode, head in zip(decoders, heads, strict=True):
+        f_a = decode(f_a)
+        images.append(head(f_a, h_b))
+    return images
+
+
+def picture_handed_on(f_a, h_b, decoders, ups, heads):
+    images, x = [], f_a
+    for decode, up, head in zip(decoders, ups, heads, strict=True):
+        x = head(decode(x), up(h_b))
+        images.append(x)
+    return images
+
+
+def not_stacked(f_a, h_b, decoders, ups, heads):
+    return [head(decode(f_a), up(h_b)) for decode, up, head in zip(decoders, ups, heads, strict=True)]
+
+
+def fine_to_coarse(f_a, h_b, decoders, ups, heads):
+    images = []
+    for decode, up, head in zip(decoders, ups, heads, strict=True):
+        f_a = decode(f_a)
+        images.insert(0, head(f_a, up(h_b)))
+    return images
+
+
+def ups_chained(f_a, h_b, decoders, ups, heads):
+    images = []
+    for decode, up, head in zip(decoders, ups, heads, strict=True):
+        f_a, h_b = decode(f_a), up(h_b)
+        images.append(head(f_a, h_b))
+    return images
+
+
+def first_up_only(f_a, h_b, decoders, ups, heads):
+    images, code = [], ups[0](h_b)
+    for decode, head in zip(decoders, heads, strict=True):
+        f_a = decode(f_a)
+        images.append(head(f_a, code))
+    return images
+
+
+def three_at_most(f_a, h_b, decoders, ups, heads):
+    images = []
+    for decode, up, head in list(zip(decoders, ups, heads, strict=True))[:3]:
+        f_a = decode(f_a)
+        images.append(head(f_a, up(h_b)))
+    return images
+
+
+def _logits(logits: Tensor, masks: Tensor) -> Tensor:
+    prior = PartAttention.OUTSIDE * (1 - masks)
+    return logits + torch.cat([prior, torch.full_like(prior[:, :1], PartAttention.OUTSIDE / 2)], 1)
+
+
+def _mixed(shares: Tensor, painted: Tensor, candidates: Tensor) -> Tensor:
+    return (shares[:, :11, None] * candidates).sum(1) + shares[:, 11:12] * painted
+
+
+def sigmoid(logits, painted, candidates, masks):
+    shares = _logits(logits, masks).sigmoid()
+    return _mixed(shares, painted, candidates), shares
+
+
+def paint_forgotten(logits, painted, candidates, masks):
+    shares = _logits(logits, masks)[:, :11].softmax(1)
+    return (shares[:, :, None] * candidates).sum(1), shares
+
+
+def paint_not_mixed_in(logits, painted, candidates, masks):
+    shares = _logits(logits, masks).softmax(1)
+    return (shares[:, :11, None] * candidates).sum(1), shares
+
+
+def no_prior(logits, painted, candidates, masks):
+    shares = logits.softmax(1)
+    return _mixed(shares, painted, candidates), shares
+
+
+def prior_upside_down(logits, painted, candidates, masks):
+    shares = _logits(logits, 1 - masks).softmax(1)
+    return _mixed(shares, painted, candidates), shares
+
+
+def over_the_batch(logits, painted, candidates, masks):
+    shares = _logits(logits, masks).softmax(0)
+    return _mixed(shares, painted, candidates), shares
+
+
+WRONG = {
+    "check_up_block": [
+        (no_padding, "padding=1"),
+        (no_skip, "forgot the skip's channels"),
+        (joined_too_early, "joined before going up"),
+        (skip_not_weighed, "lack those for the skip's"),
+        (bias_everywhere, "bias=False"),
+    ],
+    "check_pyramid": [
+        (strided, "aliasing"),
+        (no_antialias, "without antialias"),
+        (fine_first, "coarse to fine"),
+        (largest, "Take the mean"),
+        (small_ones_only, "the full-size one among them"),
+    ],
+    "check_stack": [
+        (not_up_sampled, "h_b as it is"),
+        (picture_handed_on, "hands on the features"),
+        (not_stacked, "starts again from f_a"),
+        (fine_to_coarse, "wrong order"),
+        (ups_chained, "starts from the pose code h_b itself"),
+        (first_up_only, "the size of scale 1"),
+        (three_at_most, "any number of scales"),
+    ],
+    "check_diagnosis": [
+        ({"A": "source pose", "B": "unwarped skip", "C": "no attention"}, "are never read"),
+        ({"A": "unwarped skip", "B": "no attention", "C": "source pose"}, "is 1 at every pixel"),
+        ({"A": "unwarped skip", "B": "unwarped skip", "C": "unwarped skip"}, "exactly the healthy ones"),
+        ({"A": "overfitting", "B": "source pose", "C": "no attention"}, "none of the faults"),
+        ({"A": "unwarped skip"}, "a dictionary with the keys"),
+    ],
+    "check_attention": [
+        (sigmoid, "do not sum to 1"),
+        (paint_forgotten, "the twelfth"),
+        (paint_not_mixed_in, "lacks the new paint"),
+        (no_prior, "the prior is missing"),
+        (prior_upside_down, "upside down"),
+        (over_the_batch, "over the batch"),
+    ],
+}
