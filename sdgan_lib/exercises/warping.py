@@ -11,9 +11,7 @@ from sdgan_lib.pose import LEFT_RIGHT, to_grid
 from sdgan_lib.warping import (
     LimbWarps,
     _fit,
-    deformable_skip,
     limb_warps,
-    sample_regions,
     warp_image,
     warp_regions,
 )
@@ -162,34 +160,6 @@ def check_map_at(my_map_at: Callable[[Tensor, tuple[int, int], tuple[int, int]],
         found = my_map_at(affine.clone(), (128, 64), level)
         compare(found, expected, mistakes, what=f"my_map_at for a level of {level[0]} x {level[1]}")
     return "one fit at full size serves every level of the encoder, whatever the two scales are."
-
-
-@exercise
-def check_merge(my_merge: Callable[[Tensor, Tensor], Tensor]) -> str:
-    """`my_merge(sampled, covering)`: `[B, 11, C, h, w]` and bool `[B, 11, h, w]` to the maximum `[B, C, h, w]`."""
-    generator = torch.Generator().manual_seed(11)
-    warps = limb_warps(_people(2, generator), _people(2, generator), 128, 64).at(32, 16)
-    features = torch.randn(2, 5, 32, 16, generator=generator) - 0.5
-    sampled, covering = sample_regions(features, warps), warps.covering
-    expected = deformable_skip(features, warps, "max")
-    zero_filled = (sampled * covering[:, :, None]).amax(1)
-    average = (sampled * covering[:, :, None]).sum(1) / covering[:, :, None].sum(1)
-    compare(
-        my_merge(sampled.clone(), covering.clone()),
-        expected,
-        {
-            "Negative features are gone: times the mask means zero outside it, and zero wins against every negative "
-            "value. Fill with something that can never win.": zero_filled,
-            "You take the maximum over all eleven regions, also over those that do not cover the pixel. Use "
-            "`covering` to leave them out.": sampled.amax(1),
-            "This is the average of the covering regions; the maximum is wanted.": average,
-            "This is the sum over the covering regions; the maximum is wanted.": (
-                sampled * covering[:, :, None]
-            ).sum(1),
-        },
-        what="my_merge(...)",
-    )
-    return "every value that you return was brought by a region that covers the pixel, the negative ones too."
 
 
 def mystery_pictures(image: Tensor, source_pose: Tensor, target_pose: Tensor) -> dict[str, Tensor]:

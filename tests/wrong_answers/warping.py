@@ -105,15 +105,6 @@ WRONG = {
         (one_scale, "One scale for both axes"),
         (scales_exchanged, "are exchanged"),
     ],
-    "check_merge": [
-        (lambda sampled, covering: (sampled * covering[:, :, None]).amax(1), "Negative features are gone"),
-        (lambda sampled, covering: sampled.amax(1), "also over those that do not cover"),
-        (
-            lambda sampled, covering: (sampled * covering[:, :, None]).sum(1) / covering.sum(1)[:, None],
-            "the average of",
-        ),
-        (lambda sampled, covering: (sampled * covering[:, :, None]).sum(1), "the sum over"),
-    ],
     "check_warp_faults": [
         (faults(ZERO, EXCHANGED, SIDES, DIRECTION, SOURCE), "A is not"),
         (faults(EXCHANGED, SIDES, ZERO, DIRECTION, SOURCE), "darker than middle grey"),
