@@ -5,18 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdgan_lib.exercises._verdict import Open, Wrong, compare, exercise
 from sdgan_lib.generators import (
-    SCALES,
     Generated,
     Inputs,
     PartAttention,
     StackedGenerator,
     UpBlock,
-    downscale,
 )
 
 DIAGNOSES = {
@@ -151,51 +148,6 @@ def _say(mistakes: Mapping, found: object, expected: object) -> None:
     """Raise Wrong with the message of the mistake that ``found`` shows."""
     if found != expected and found in mistakes:
         raise Wrong(mistakes[found])
-
-
-@exercise
-def check_pyramid(answer: Callable) -> str:
-    """``my_pyramid(images)`` for ``[B, 3, H, W]`` returns the three real pictures the stacked generator is compared
-    with, as a list, coarsest first: ``[B, 3, H/4, W/4]``, ``[B, 3, H/2, W/2]``, ``[B, 3, H, W]``."""
-    rng = torch.Generator().manual_seed(0)
-    for size in ((2, 3, 32, 16), (1, 3, 48, 80)):
-        images = torch.rand(size, generator=rng) * 2 - 1
-        expected = [downscale(images, factor) for factor in SCALES]
-        found = answer(images.clone())
-        if not isinstance(found, (list, tuple)) or len(found) != 3:
-            raise Wrong("a list of three pictures is wanted, the full-size one among them.")
-        if all(isinstance(f, Tensor) for f in found) and [f.shape for f in found] == [
-            e.shape for e in reversed(expected)
-        ]:
-            raise Wrong(
-                "the order is fine to coarse; the generator's is coarse to fine: 1/4, 1/2, 1 (`SCALES`)."
-            )
-        for picture, right, factor in zip(found, expected, SCALES, strict=True):
-            mistakes = {
-                f"at 1/{factor} you pick every {factor}th pixel and throw the others away: fine stripes turn into "
-                "false ones (aliasing). Average each square of pixels: `downscale`.": images[
-                    ..., ::factor, ::factor
-                ],
-                f"at 1/{factor} F.interpolate without antialias looks at the 2x2 pixels in the middle of each square "
-                "only. At 1/2 this is the average, at 1/4 it overlooks 12 pixels of 16.": F.interpolate(
-                    images, scale_factor=1 / factor, mode="bilinear", align_corners=False
-                ),
-                f"at 1/{factor} the corners are aligned (align_corners=True): the picture is stretched a little, so "
-                "that it no longer lies on the generated one.": F.interpolate(
-                    images,
-                    size=(images.shape[-2] // factor, images.shape[-1] // factor),
-                    mode="bilinear",
-                    align_corners=True,
-                ),
-                f"at 1/{factor} you take the largest value of each square: the pictures get brighter. Take the mean.": (
-                    F.max_pool2d(images, factor)
-                ),
-            }
-            compare(picture, right, mistakes, what=f"the picture at 1/{factor}")
-    return (
-        "Right: every pixel of the small picture is the mean of its square, so nothing is made up and nothing is "
-        "lost on average."
-    )
 
 
 class _Track:

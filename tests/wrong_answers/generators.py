@@ -1,10 +1,9 @@
 """Plausible wrong answers to the exercises of notebook 04, each with words of the message meant for it."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from sdgan_lib.generators import SCALES, PartAttention, downscale
+from sdgan_lib.generators import PartAttention
 
 
 def _weights(a: int, s: int, o: int) -> int:
@@ -29,26 +28,6 @@ def skip_not_weighed(a, s, o, h, w):
 
 def bias_everywhere(a, s, o, h, w):
     return 2 * h, 2 * w, o + s, _weights(a, s, o) + o
-
-
-def strided(images: Tensor):
-    return [images[..., ::f, ::f] for f in SCALES]
-
-
-def no_antialias(images: Tensor):
-    return [F.interpolate(images, scale_factor=1 / f, mode="bilinear", align_corners=False) for f in SCALES]
-
-
-def fine_first(images: Tensor):
-    return [downscale(images, f) for f in reversed(SCALES)]
-
-
-def largest(images: Tensor):
-    return [F.max_pool2d(images, f) for f in SCALES]
-
-
-def small_ones_only(images: Tensor):
-    return [downscale(images, f) for f in SCALES[:2]]
 
 
 def not_up_sampled(f_a, h_b, decoders, ups, heads):
@@ -149,13 +128,6 @@ WRONG = {
         (joined_too_early, "joined before going up"),
         (skip_not_weighed, "lack those for the skip's"),
         (bias_everywhere, "bias=False"),
-    ],
-    "check_pyramid": [
-        (strided, "aliasing"),
-        (no_antialias, "without antialias"),
-        (fine_first, "coarse to fine"),
-        (largest, "Take the mean"),
-        (small_ones_only, "the full-size one among them"),
     ],
     "check_stack": [
         (not_up_sampled, "h_b as it is"),
