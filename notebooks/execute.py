@@ -36,7 +36,9 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
         cell.metadata = NotebookNode({key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)})
         for output in cell.get("outputs", []):
             if "text" in output:
-                output.text = output.text.replace(f"{sys.prefix}/bin/", "").replace(str(HERE.parent.resolve()), ".")
+                output.text = output.text.replace(f"{sys.prefix}/bin/", "").replace(
+                    str(HERE.parent.resolve()), "."
+                )
             if "data" in output:
                 output.data.pop(WIDGET, None)
                 output.metadata = NotebookNode()

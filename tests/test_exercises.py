@@ -23,7 +23,7 @@ def answers(tag: str, folder: Path) -> dict[str, tuple[str, str]]:
     for path in sorted(folder.glob("*.ipynb")):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = [cell for cell in cells if cell["cell_type"] == "code"]
-        for cell, following in zip(code, code[1:] + [None], strict=True):
+        for cell, following in zip(code, [*code[1:], None], strict=True):
             if tag not in cell["metadata"].get("tags", []):
                 continue
             assert following is not None, f"{path}: nothing checks the last cell tagged {tag}"
