@@ -47,7 +47,8 @@ class PictureControls(ipywidgets.VBox):
         self.render = render
         self.controls = dict(controls)
         self.scale = scale
-        self.image = ipywidgets.Image(format="png")
+        own_size = ipywidgets.Layout(align_self="flex-start", max_width="100%")
+        self.image = ipywidgets.Image(format="png", layout=own_size)
         self.label = ipywidgets.Label()
         super().__init__([*self.controls.values(), self.image, self.label])
         self._draw()
