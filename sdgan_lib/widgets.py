@@ -18,12 +18,22 @@ from sdgan_lib.pose import JOINT, visible
 
 Rendered = np.ndarray | tuple[np.ndarray, str]
 
+LABEL = {"description_width": "7em"}
+"""Style of controls whose labels stand in one column."""
+
 
 def slider(label: str, value: float, low: float, high: float, step: float = 1.0) -> ipywidgets.FloatSlider:
     """A slider that reports every movement, with its label beside it and its value behind it."""
     decimals = max(0, math.ceil(-math.log10(step)))
     return ipywidgets.FloatSlider(
-        value=value, min=low, max=high, step=step, description=label, readout_format=f".{decimals}f"
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=label,
+        readout_format=f".{decimals}f",
+        style=LABEL,
+        layout=ipywidgets.Layout(width="30em"),
     )
 
 
@@ -103,10 +113,10 @@ class PoseControls(PictureControls):
         self._busy = False
         height, width = size
         controls = {
-            "joint": ipywidgets.Dropdown(options=list(JOINT), value=joint, description="joint"),
+            "joint": ipywidgets.Dropdown(options=list(JOINT), value=joint, description="joint", style=LABEL),
             "x": slider("x", 0, 0, width - 1, 0.5),
             "y": slider("y", 0, 0, height - 1, 0.5),
-            "missing": ipywidgets.Checkbox(description="missing", indent=True),
+            "missing": ipywidgets.Checkbox(description="missing", indent=True, style=LABEL),
         }
         super().__init__(render, controls, scale)
 

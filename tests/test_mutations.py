@@ -59,12 +59,13 @@ def run_notebook(folder: Path, notebook: str) -> subprocess.CompletedProcess:
 
 
 def told(output: str) -> str:
-    """Which cell failed, and the last line of its error."""
+    """Which cell failed at which line, and the kind of its error."""
+    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
     cell = re.search(r'encountered at "In \[(\d+)\]"', output)
     assert cell, f"the notebook did not fail in a cell:\n{output[-2000:]}"
-    error = re.findall(r"^(\w*(?:Error|Exception|Wrong)\b.*)$", output, re.MULTILINE)
-    line = error[-1] if error else output.strip().splitlines()[-1]
-    return f"cell {cell[1]}: {line[:110].replace('|', '/')}"
+    (line, *_) = re.findall(r"^-+> *\d+ +(.+)$", output, re.MULTILINE)
+    error = re.findall(r"^(\w*Error)\b", output, re.MULTILINE)
+    return f"{error[-1] if error else 'error'} in cell {cell[1]}: `{line.strip()[:90]}`".replace("|", "\\|")
 
 
 @pytest.fixture(scope="module")
