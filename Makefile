@@ -8,7 +8,7 @@
 # PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip, JOBS the number of test processes.
 
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -53,8 +53,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "[1/3] making $(VENV) with `$(PYTHON) --version`"
 	@$(PYTHON) -m venv $(VENV)
 	@echo "[2/3] installing PyTorch (the large part: minutes, and several GB on Linux)"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch torchvision
+	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch torchvision
 	@echo "[3/3] installing the rest"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[notebooks,render,test]'
+	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[notebooks,render,test]'
 	@touch $@
 	@echo "installed; the next call skips this"
