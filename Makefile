@@ -8,7 +8,7 @@
 # PYTHON=python3.12 chooses the interpreter, PIP_ARGS passes options to pip, JOBS the number of test processes.
 
 PYTHON ?= python3
-JOBS ?= 3
+JOBS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed

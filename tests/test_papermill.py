@@ -52,6 +52,8 @@ def test_device_and_picture_size_are_parameters(path):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("path", "case"), CASES, ids=lambda value: getattr(value, "stem", value))
 def test_notebook_runs_with(path, case, tmp_path):
+    if case == "fast" and os.environ.get("SDGAN_BROWSER") == "required":
+        pytest.skip("test_browser.py runs the same notebook with the same parameters")
     parameters = dict(PARAMETERS[path.stem][case])
     if "SDGAN_DEVICE" in os.environ:
         parameters["device"] = os.environ["SDGAN_DEVICE"]

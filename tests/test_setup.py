@@ -179,7 +179,7 @@ def test_second_call_does_not_reinstall(house: House) -> None:
     _, calls = house.make("test", "ARGS=-k warp")
     (call,) = calls
     assert call.startswith(
-        "-m pytest -n 3 --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env"
+        "-m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env"
     )
     assert call.endswith("tests notebooks -k warp")
     _, calls = house.make("lab", "ARGS=--no-browser")
