@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sdgan_lib import exercises
-from sdgan_lib.exercises._verdict import Wrong, compare, exercise
+from sdgan_lib.exercises._verdict import Wrong, compare, exercise, number
 
 CHECKS = sorted(name for name in exercises.__all__ if name.startswith("check_"))
 WRONG: dict[str, list] = {}
@@ -97,6 +97,19 @@ def test_wrong_answers_are_told_what_is_wrong(check):
     assert len(meant) >= 2, "two misconceptions need two messages of their own"
 
 
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    "answer", [7, "a word", torch.ones(2), [1, 2]], ids=lambda value: type(value).__name__
+)
+def test_no_answer_of_any_kind_makes_a_check_raise(check, answer):
+    verdict = getattr(exercises, check)(answer)
+    assert verdict.status == "wrong", verdict
+    stub: dict = {}
+    exec(STUBS[check][0], stub)
+    if callable(stub[STUBS[check][1]]):
+        assert "a function is wanted" in verdict.message
+
+
 # The judge itself
 
 
@@ -156,3 +169,14 @@ def test_compare_takes_nan_for_nan_and_keeps_to_its_tolerance():
     compare(value, torch.tensor([1.001, torch.nan]), rtol=1e-2)
     with pytest.raises(Wrong, match="holds NaN"):
         compare(value, torch.ones(2))
+
+
+def test_one_number_is_a_float_or_a_tensor_with_one_value():
+    for value in (2, 2.0, torch.tensor(2.0), torch.tensor([[2.0]], requires_grad=True)):
+        found = number(value)
+        assert found.shape == () and found.item() == 2 and not found.requires_grad
+    for value in ("two", [1, 2], torch.ones(2), None):
+        with pytest.raises(Wrong, match=r"one number is wanted .*the answer is"):
+            number(value)
+    with pytest.raises(Wrong, match=r"the loss is 2\.0"):
+        number(2.0, "the loss", tensor=True)

@@ -93,6 +93,28 @@ def _watched(answer: Callable) -> Callable:
     return call
 
 
+def must_be_function(answer) -> None:
+    """Raise :class:`Wrong` for an answer that cannot be called."""
+    if not callable(answer):
+        raise Wrong(f"a function is wanted, not a {type(answer).__name__}: give its name, without brackets.")
+
+
+def number(value, what: str = "the answer", *, tensor: bool = False) -> Tensor:
+    """The one number that ``value`` is or holds, as float32 ``[]`` without gradient; else :class:`Wrong`.
+
+    With ``tensor`` a plain number will not do either: a loss that is no tensor has no gradient.
+    """
+    found = f"a tensor of shape {list(value.shape)}" if isinstance(value, Tensor) else f"{value!r:.60}"
+    wanted = "a tensor with one value" if tensor else "a float or a tensor with one value"
+    message = f"one number is wanted ({wanted}); {what} is {found}."
+    if tensor and not isinstance(value, Tensor):
+        raise Wrong(message)
+    try:
+        return torch.as_tensor(value, dtype=torch.float32).detach().reshape(())
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise Wrong(message) from error
+
+
 def compare(
     found: Tensor,
     expected: Tensor,

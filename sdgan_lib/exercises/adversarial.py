@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdgan_lib.discriminators import DiscriminatorConfig, MultiScaleDiscriminator
-from sdgan_lib.exercises._verdict import Wrong, compare, exercise
+from sdgan_lib.exercises._verdict import Wrong, compare, exercise, must_be_function, number
 from sdgan_lib.losses import discriminator_loss, generator_adversarial_loss
 
 
 @exercise
 def check_discriminator_loss(my_discriminator_loss: Callable[[list[Tensor], list[Tensor]], Tensor]) -> str:
     """`my_discriminator_loss(real, fake)`: logits of each scale -> one number, summed over the scales (log loss)."""
-    _function(my_discriminator_loss)
+    must_be_function(my_discriminator_loss)
     generator = torch.Generator().manual_seed(5)
     shapes = [(2, 1, 4, 2), (2, 1, 8, 4), (2, 1, 16, 8)]
     real, fake = ([2 * torch.randn(shape, generator=generator) + 0.5 for shape in shapes] for _ in range(2))
@@ -41,10 +41,12 @@ def check_discriminator_loss(my_discriminator_loss: Callable[[list[Tensor], list
         "The sign is that of eq. (6), which the discriminator makes as large as it can. An optimiser makes a loss "
         "small: put a minus in front.": -discriminator_loss(real, fake),
     }
-    compare(_number(my_discriminator_loss(real, fake)), discriminator_loss(real, fake), mistakes)
+    found = number(my_discriminator_loss(real, fake), "the loss", tensor=True)
+    compare(found, discriminator_loss(real, fake), mistakes)
     for real_logit, fake_logit in ((-200.0, 200.0), (200.0, -200.0)):
         far = [torch.full((2, 1), real_logit)], [torch.full((2, 1), fake_logit)]
-        found, expected = _number(my_discriminator_loss(*far)), discriminator_loss(*far)
+        found = number(my_discriminator_loss(*far), "the loss", tensor=True)
+        expected = discriminator_loss(*far)
         if not found.isfinite():
             raise Wrong(
                 f"Right for small logits, but {found.item()} for logits of ±200: in float32 a sigmoid is exactly 0 "
@@ -68,7 +70,7 @@ def check_generator_step(my_generator_step: Callable) -> str:
 
     After it the generator's weights have moved along the gradient of -log D(generator(x)), and nothing else has.
     """
-    _function(my_generator_step)
+    must_be_function(my_generator_step)
     generator, judge, x = _small_networks()
     found = _stepped(my_generator_step, generator, judge, x)
 
@@ -106,7 +108,7 @@ def check_generator_step(my_generator_step: Callable) -> str:
     compare(found["generator"], expected, mistakes, what="the generator's weights")
     with torch.no_grad():
         value = generator_adversarial_loss([judge(generator(x))])
-    compare(_number(found["loss"]).detach(), value, what="the loss you return")
+    compare(number(found["loss"], "the loss", tensor=True), value, what="the loss you return")
     return "right: the gradient flows through the discriminator, which itself stands still."
 
 
@@ -116,7 +118,7 @@ def check_mended_step(my_mended_step: Callable) -> str:
 
     One whole step. Run three times; generator, discriminator and average must then be what a right loop makes.
     """
-    _function(my_mended_step)
+    must_be_function(my_mended_step)
     found = _three_steps(my_mended_step)
     right = _three_steps(_loop())
     mistakes = {
@@ -151,7 +153,7 @@ def check_judged_pictures(my_judged_pictures: Callable[[Tensor, list[Tensor]], l
 
     `generated` holds one `[B,3,h,w]` per scale, in any order of scales.
     """
-    _function(my_judged_pictures)
+    must_be_function(my_judged_pictures)
     random = torch.Generator().manual_seed(8)
     for factors, (height, width) in (((4, 2, 1), (32, 16)), ((1, 2), (24, 32))):
         target = torch.rand(2, 3, height, width, generator=random) * 2 - 1
@@ -212,18 +214,6 @@ def _check_scale(found: Tensor, target: Tensor, real: Tensor, fake: Tensor, fact
             f"{what} has the right pictures, but its gradient still leads into the generator: in the "
             "discriminator's step the generated pictures must be detached."
         )
-
-
-def _function(answer) -> None:
-    if not callable(answer):
-        raise Wrong(f"the answer is a {type(answer).__name__}; a function is wanted.")
-
-
-def _number(found) -> Tensor:
-    if not isinstance(found, Tensor) or found.numel() != 1:
-        kind = f"a tensor of shape {list(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-        raise Wrong(f"the loss is {kind}; one number (a tensor with one element) is wanted.")
-    return found.detach().reshape(())
 
 
 def _small_networks() -> tuple[nn.Module, nn.Module, Tensor]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from sdgan_lib.encoders import Encoder, OneStreamEncoder, TwoStreamEncoder, normalise
-from sdgan_lib.exercises._verdict import Open, Wrong, _watched, compare, exercise
+from sdgan_lib.exercises._verdict import Open, Wrong, _watched, compare, exercise, must_be_function
 
 Layers = Sequence[tuple[int, int]]  # (kernel, stride), first layer first
 
@@ -18,7 +18,7 @@ def check_receptive_fields(answer) -> str:
 
     Judged on the library's ``Encoder``, whose receptive fields are measured, and on random stacks of layers.
     """
-    _must_be_function(answer)
+    must_be_function(answer)
     encoder = _convolutions_only(Encoder(1, (2, 2, 2, 2)))
     convolutions = [encoder.first, *(down[1] for down in encoder.downs)]
     layers = [(c.kernel_size[0], c.stride[0]) for c in convolutions]
@@ -32,11 +32,6 @@ def check_receptive_fields(answer) -> str:
     return (
         "right for every stack of layers. What a layer adds depends on all strides before it, not on its own."
     )
-
-
-def _must_be_function(answer) -> None:
-    if not callable(answer):
-        raise Wrong(f"Give the check your function itself, not a {type(answer).__name__}.")
 
 
 def _convolutions_only(encoder: Encoder) -> Encoder:
@@ -209,7 +204,7 @@ def check_two_streams(answer) -> str:
     Called with image ``[B,3,H,W]``, source and target heat maps ``[B,18,H,W]``, it returns two lists, appearance
     and pose, with one ``[B, c, H / 2**i, W / 2**i]`` per level. Appearance must not depend on the target.
     """
-    _must_be_function(answer)
+    must_be_function(answer)
     for channels, pose_channels in (((4, 8, 8), (4, 8, 8)), ((4, 8), (2, 3))):
         module = answer(channels, pose_channels)
         if not isinstance(module, nn.Module):
@@ -303,7 +298,7 @@ def check_blind_pair(answer) -> str:
 
     ``normalise("instance", 8)`` must give the same for both, ``normalise("group", 8)`` clearly different results.
     """
-    _must_be_function(answer)
+    must_be_function(answer)
     pair = answer()
     if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(x, Tensor) for x in pair):
         raise Wrong("Return two tensors: x, y.")

@@ -1,4 +1,4 @@
-"""Checks of the exercises of notebook 04_stacked_generator, and the patients of exercise 4.4."""
+"""Checks of the exercises of notebook 04_stacked_generator, and the patients of exercise 4.3."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from sdgan_lib.exercises._verdict import Open, Wrong, compare, exercise
+from sdgan_lib.exercises._verdict import Open, Wrong, compare, exercise, must_be_function
 from sdgan_lib.generators import (
     Generated,
     Inputs,
@@ -21,7 +21,7 @@ DIAGNOSES = {
     "unwarped skip": "the finest skip carries the source's features without moving them",
     "no attention": "every pixel is painted anew, no warped part is kept",
 }
-"""What may be wrong with a patient of exercise 4.4."""
+"""What may be wrong with a patient of exercise 4.3."""
 
 _TRUTH = {"A": "unwarped skip", "B": "source pose", "C": "no attention"}
 _SIGNS = {
@@ -70,6 +70,7 @@ def check_up_block(answer: Callable) -> str:
     """``my_up_block(in_channels, skip_channels, out_channels, height, width)`` returns a tuple of four whole
     numbers: height and width of the block's output, channels that go into its 3x3 convolution, and its number of
     weights (all parameters, with instance norm's scale and shift)."""
+    must_be_function(answer)
     names = (
         "the output's height",
         "the output's width",
@@ -193,6 +194,7 @@ class _Track:
 def check_stack(answer: Callable) -> str:
     """``my_stack(f_a, h_b, decoders, ups, heads)`` returns the list of pictures of eq. 2-5, coarsest first.
     ``decoders[i](l)``, ``ups[i](h_b)`` and ``heads[i](l, up)`` are DC_i, Up_i and G_i, for any number of scales."""
+    must_be_function(answer)
     for stages in (3, 2, 4):
         track = _Track(stages, seed=stages)
         found = answer(track.code, track.pose_code, track.decoders, track.ups, track.heads)
@@ -288,6 +290,7 @@ def check_attention(answer: Callable) -> str:
     """``my_attention(logits, painted, candidates, masks)`` -> picture ``[B, 3, h, w]`` and shares
     ``[B, 12, h, w]``, from logits ``[B, 12, h, w]``, painted ``[B, 3, h, w]``, candidates ``[B, 11, 3, h, w]`` and
     masks ``[B, 11, h, w]``."""
+    must_be_function(answer)
     rng = torch.Generator().manual_seed(0)
     for b, h, w in ((2, 4, 3), (1, 5, 6)):
         logits, painted = torch.randn(b, 12, h, w, generator=rng), torch.rand(b, 3, h, w, generator=rng)

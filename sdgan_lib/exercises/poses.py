@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sdgan_lib.exercises._verdict import Wrong, compare, exercise
+from sdgan_lib.exercises._verdict import Wrong, compare, exercise, must_be_function, number
 from sdgan_lib.heatmaps import decode, heatmaps
 from sdgan_lib.pose import LEFT_RIGHT, flip_pose, visible
 
@@ -14,7 +14,7 @@ def check_joint_map(answer) -> str:
 
     A missing joint (NaN) gives a map of zeros.
     """
-    _function(answer)
+    must_be_function(answer)
     generator = torch.Generator().manual_seed(1)
     for height, width, sigma in ((12, 20, 2.5), (33, 17, 4.0), (64, 32, 3.0)):
         joint = (0.2 + 0.6 * torch.rand(2, generator=generator)) * torch.tensor([width, height])
@@ -69,11 +69,6 @@ def check_joint_map(answer) -> str:
     return "right on tall, wide and empty maps. One blob per joint, and a network can read a pose."
 
 
-def _function(answer) -> None:
-    if not callable(answer):
-        raise Wrong(f"a function is wanted, not a {type(answer).__name__}: give its name, without brackets.")
-
-
 def _map(joint: Tensor, height: int, width: int, sigma: float) -> Tensor:
     return heatmaps(joint[None, None], height, width, sigma)[0, 0]
 
@@ -81,7 +76,7 @@ def _map(joint: Tensor, height: int, width: int, sigma: float) -> Tensor:
 @exercise
 def check_flip(answer) -> str:
     """``my_flip(pose, width)``: the pose ``[18, 2]`` of the mirrored picture, NaN where a joint is missing."""
-    _function(answer)
+    must_be_function(answer)
     generator = torch.Generator().manual_seed(2)
     for width in (64, 37):
         pose = torch.rand(18, 2, generator=generator) * torch.tensor([width - 1, 100])
@@ -131,7 +126,7 @@ def check_two_pixels(answer) -> str:
 
     ``left`` and ``right`` are the pixels' values (tensors of no dimension), those of a Gaussian of width ``sigma``.
     """
-    _function(answer)
+    must_be_function(answer)
     generator = torch.Generator().manual_seed(3)
     cases = []
     for sigma in (0.8, 1.5, 3.0):
@@ -141,7 +136,7 @@ def check_two_pixels(answer) -> str:
         cases.append((sigma, maps[:, 4, 9], maps[:, 4, 10], decode(maps[None])[0, :, 0] - 9))
     found = torch.stack(
         [
-            _number(answer(a.clone(), b.clone(), sigma))
+            number(answer(a.clone(), b.clone(), sigma))
             for sigma, left, right, _ in cases
             for a, b in zip(left, right, strict=True)
         ]
@@ -176,20 +171,13 @@ def check_two_pixels(answer) -> str:
     return "two pixels are enough when σ is known. `decode` does not know σ: that costs it a third pixel."
 
 
-def _number(value) -> Tensor:
-    try:
-        return torch.as_tensor(value, dtype=torch.float32).reshape(())
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise Wrong(f"one number is wanted (a float or a tensor with one value), not {value!r}.") from error
-
-
 LOST = torch.tensor([[[10.5, 20.5]]])  # the worst place: the corner where four pixels meet
 
 
 @exercise
 def check_lost_sigma(answer) -> str:
     """``my_lost_sigma``: the σ in pixels, to within 3 %, below which `decode` loses a joint at (10.5, 20.5)."""
-    sigma = _number(answer).item()
+    sigma = number(answer).item()
     if not 0 < sigma < 100:
         raise Wrong(f"σ is a width in pixels, a small number above 0; {sigma:.4g} cannot be one.")
     likely = {
