@@ -1,5 +1,6 @@
 """Making pictures from a checkpoint: one person, one new pose."""
 
+import io
 import json
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.datasets import open_split
-from sdgan_lib.plotting import to_uint8
+from sdgan_lib.generators import Generator
+from sdgan_lib.plotting import encode_png, to_uint8
 from sdgan_lib.pose import JOINTS
 from sdgan_lib.training import pick_device
 
@@ -74,6 +76,27 @@ def read_picture(path: Path) -> Tensor:
     return pixels.view(rgb.height, rgb.width, 3).permute(2, 0, 1).float() / 127.5 - 1
 
 
+def render_png(generator: Generator, source_image: Tensor, source_pose: Tensor, target_pose: Tensor) -> bytes:
+    """From joints to picture: the person of ``source_image`` in ``target_pose``, as the bytes of a PNG file.
+
+    The same picture as :meth:`Generator.transfer` makes, in 256 steps per colour. For one picture at a time, as under
+    a slider; many are made quicker as one batch.
+
+    Args:
+        generator: in evaluation mode, as :func:`sdgan_lib.checkpoints.load_generator` returns it; its device is used.
+        source_image: ``[3, H, W]`` in [-1, 1].
+        source_pose, target_pose: ``[18, 2]`` (x, y) in pixels, NaN where a joint is missing.
+
+    Raises:
+        ValueError: for a size or shape that the generator does not take.
+    """
+    device = next(generator.parameters()).device
+    batch = (x.to(device)[None] for x in (source_image, source_pose, target_pose))
+    with torch.inference_mode():
+        picture = generator.transfer(*batch).image
+    return encode_png(to_uint8(picture)[0])
+
+
 def generate(
     checkpoint: Path,
     source: str,
@@ -82,8 +105,8 @@ def generate(
     out: Path,
     data: Path,
     device: str = "auto",
-) -> Tensor:
-    """Make the person of ``source`` in the pose of ``target``, write the picture and return it ``[3, H, W]``.
+) -> None:
+    """Make the person of ``source`` in the pose of ``target`` and write the picture.
 
     Args:
         source: a picture file (with ``source_pose``, a JSON file), or the name of a picture of ``data``.
@@ -103,12 +126,8 @@ def generate(
     if pose is None:
         raise ValueError(f"{source}: the pose of a picture file is unknown; give it with --source-pose")
     target_pose = read_pose(Path(target)) if target.endswith(".json") else find_picture(data, target)[1]
-    picked = pick_device(device)
-    generator = load_generator(checkpoint, picked)
-    with torch.inference_mode():
-        batch = (read_picture(path)[None], pose[None], target_pose[None])
-        image = generator.transfer(*(x.to(picked) for x in batch)).image[0].cpu()
+    generator = load_generator(checkpoint, pick_device(device))
+    png = render_png(generator, read_picture(path), pose, target_pose)
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(to_uint8(image[None])[0]).save(out)
-    return image
+    Image.open(io.BytesIO(png)).save(out)
