@@ -16,6 +16,8 @@ NBVAL := --nbval-current-env --nbval-cell-timeout 400 --nbval-sanitize-with note
 
 # The notebooks' kernel "python3" is this environment's own, whatever is installed for the user.
 export JUPYTER_PREFER_ENV_PATH := 1
+# Compiled modules are kept: else each of the many kernels of `make test` compiles PyTorch and the rest anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: lab train test notebooks test-gpu test-mutations
 .DEFAULT_GOAL := lab

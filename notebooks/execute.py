@@ -33,7 +33,8 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
     """
     notebook.metadata = NotebookNode(METADATA)
     for cell in notebook.cells:
-        cell.metadata = NotebookNode({key: cell.metadata[key] for key in ("tags",) if cell.metadata.get(key)})
+        tags = cell.metadata.get("tags")
+        cell.metadata = NotebookNode({"tags": tags} if tags else {})
         for output in cell.get("outputs", []):
             if "text" in output:
                 output.text = output.text.replace(f"{sys.prefix}/bin/", "").replace(

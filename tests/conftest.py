@@ -59,13 +59,27 @@ def write_dataset(
     return root
 
 
-LONGEST_FIRST = ("05_adversarial_training.ipynb", "test_papermill.py", "test_browser.py", "test_cli.py")
+LONGEST_FIRST = (
+    "05_adversarial_training.ipynb",
+    "test_browser.py",
+    "test_papermill.py",
+    "test_cli.py",
+    "test_shipped.py",
+)
 
 
-def pytest_collection_modifyitems(items):
-    """Whole files go to one worker after the other: a long one taken last would keep the others waiting."""
-    rank = {name: i for i, name in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, then the other notebooks, then the rest.
+
+    Whole files go to one worker after the other, so a long one taken last would keep the others waiting.
+    """
+
+    def rank(item: pytest.Item) -> int:
+        if item.path.name in LONGEST_FIRST:
+            return LONGEST_FIRST.index(item.path.name)
+        return len(LONGEST_FIRST) + (item.path.suffix != ".ipynb")
+
+    items.sort(key=rank)
 
 
 @pytest.fixture

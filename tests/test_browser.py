@@ -11,18 +11,14 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 from urllib.error import URLError
 
 import nbformat
 import pytest
-import yaml
+from course import NOTEBOOKS, PARAMETERS, ROOT
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PARAMETERS = yaml.safe_load((ROOT / "notebooks/parameters.yml").read_text(encoding="utf-8"))
 WATCHER = (ROOT / "tests/lab.js").read_text(encoding="utf-8")
 REQUIRED = os.environ.get("SDGAN_BROWSER") == "required"
 RUN_SECONDS = 240
@@ -174,10 +170,6 @@ def check(page) -> tuple[int, list[float]]:
         assert len({picture for picture, _ in seen}) > 1, f"slider {label!r} does not move its picture"
         delays += [delay for _, delay in seen if delay is not None]
     return len(sliders), delays
-
-
-def test_there_is_a_notebook_for_every_entry_of_the_parameters():
-    assert set(PARAMETERS) == {path.stem for path in NOTEBOOKS}
 
 
 @pytest.mark.timeout(RUN_SECONDS + 120)

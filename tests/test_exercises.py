@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from course import NOTEBOOKS
+from course import SOLUTIONS as SOLUTION_NOTEBOOKS
 
 from sdgan_lib import exercises
 from sdgan_lib.exercises._verdict import Wrong, compare, exercise, number
@@ -17,10 +19,10 @@ for module in ("start", "poses", "encoders", "warping", "generators", "adversari
     WRONG |= importlib.import_module(f"wrong_answers.{module}").WRONG
 
 
-def answers(tag: str, folder: Path) -> dict[str, tuple[str, str]]:
-    """Name of the check -> (code of the cell with this tag, name of the answer), over all notebooks of a folder."""
+def answers(tag: str, notebooks: list[Path]) -> dict[str, tuple[str, str]]:
+    """Name of the check -> (code of the cell with this tag, name of the answer), over some notebooks."""
     found = {}
-    for path in sorted(folder.glob("*.ipynb")):
+    for path in notebooks:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = [cell for cell in cells if cell["cell_type"] == "code"]
         for cell, following in zip(code, [*code[1:], None], strict=True):
@@ -39,8 +41,8 @@ def answers(tag: str, folder: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-STUBS = answers("exercise", Path("notebooks"))
-SOLUTIONS = answers("solution", Path("notebooks/solutions"))
+STUBS = answers("exercise", NOTEBOOKS)
+SOLUTIONS = answers("solution", SOLUTION_NOTEBOOKS)
 
 
 def run(code: str, answer: str, check: str):
@@ -55,7 +57,7 @@ def test_every_check_has_a_stub_a_solution_and_wrong_answers():
 
 
 def test_every_notebook_has_three_or_four_exercises_and_one_to_break_something():
-    for path in sorted(Path("notebooks").glob("*.ipynb")):
+    for path in NOTEBOOKS:
         text = path.read_text(encoding="utf-8")
         cells = json.loads(text)["cells"]
         tagged = [cell for cell in cells if "exercise" in cell["metadata"].get("tags", [])]

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from course import PARAMETERS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "tests/mutations.md"
-PARAMETERS = yaml.safe_load((ROOT / "notebooks/parameters.yml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)

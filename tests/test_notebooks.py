@@ -9,9 +9,8 @@ import statistics
 from pathlib import Path
 
 import pytest
+from course import NOTEBOOKS, SOLUTIONS
 
-NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
-SOLUTIONS = sorted(Path("notebooks/solutions").glob("*.ipynb"))
 ALL = NOTEBOOKS + SOLUTIONS
 
 TEACHES = {
@@ -48,7 +47,7 @@ def test_the_course_is_there():
     assert [path.stem for path in SOLUTIONS] == [f"0{i}_solutions" for i in range(len(NOTEBOOKS))]
 
 
-@pytest.mark.parametrize("path", ALL, ids=str)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_notebook_was_executed_in_order_and_is_clean(path):
     notebook = json.loads(path.read_text(encoding="utf-8"))
     code = cells_of(path, "code")
@@ -64,7 +63,7 @@ def test_notebook_was_executed_in_order_and_is_clean(path):
     assert len(set(ids)) == len(ids)
 
 
-@pytest.mark.parametrize("path", ALL, ids=str)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_outputs_hold_nothing_of_one_machine(path):
     for output in outputs_of(path):
         text = json.dumps({key: value for key, value in output.get("data", {}).items() if "image" not in key})
@@ -74,7 +73,7 @@ def test_outputs_hold_nothing_of_one_machine(path):
         assert output.get("name") != "stderr", f"{path}: {text}"
 
 
-@pytest.mark.parametrize("path", ALL, ids=str)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_cells_are_short(path):
     lengths = [len(cell["source"]) for cell in cells_of(path, "code")]
     assert max(lengths) <= 20, "a cell has more than 20 lines"
@@ -82,7 +81,7 @@ def test_cells_are_short(path):
     assert sum("image/png" in output.get("data", {}) for output in outputs_of(path)) >= (path in NOTEBOOKS)
 
 
-@pytest.mark.parametrize("path", ALL, ids=str)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_comparisons_are_asserted(path):
     """A cell that ends in a bare comparison shows False and goes on."""
     for cell in cells_of(path, "code"):
@@ -92,7 +91,7 @@ def test_comparisons_are_asserted(path):
             )
 
 
-@pytest.mark.parametrize("path", ALL, ids=str)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_few_outputs_are_left_uncompared(path):
     tagged = [c for c in cells_of(path, "code") if "nbval-ignore-output" in c["metadata"].get("tags", [])]
     assert len(tagged) <= 3, [cell["text"] for cell in tagged]
@@ -101,7 +100,7 @@ def test_few_outputs_are_left_uncompared(path):
         assert tags <= {"parameters", "exercise", "solution", "nbval-ignore-output"}, tags
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=str)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_has_its_parts(path):
     text = "\n".join(cell["text"] for cell in cells_of(path, "markdown"))
     for part in (
@@ -118,7 +117,7 @@ def test_notebook_has_its_parts(path):
         assert following[0].name in text, "no link to the next notebook"
 
 
-@pytest.mark.parametrize("path", ALL, ids=str)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_links_lead_somewhere(path):
     for cell in cells_of(path, "markdown"):
         for target in re.findall(r"\]\(([^)#\s]+)\)", cell["text"]):
@@ -182,7 +181,7 @@ def copies(path: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", ALL, ids=str)
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.stem)
 def test_no_notebook_defines_the_library_anew(path):
     assert not copies(path), "import it from sdgan_lib, or give it a name of its own"
 

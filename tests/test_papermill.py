@@ -9,10 +9,8 @@ from pathlib import Path
 
 import papermill
 import pytest
-import yaml
+from course import NOTEBOOKS, PARAMETERS
 
-NOTEBOOKS = sorted(Path("notebooks").glob("*.ipynb"))
-PARAMETERS = yaml.safe_load(Path("notebooks/parameters.yml").read_text(encoding="utf-8"))
 CASES = [(path, case) for path in NOTEBOOKS for case in ("fast", "other")]
 
 

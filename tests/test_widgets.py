@@ -1,3 +1,4 @@
+import io
 from base64 import b64decode
 
 import numpy as np
@@ -22,8 +23,6 @@ def bar(length, bright=True):
 
 def shown(controls) -> np.ndarray:
     """What the browser is given."""
-    import io
-
     return np.asarray(Image.open(io.BytesIO(controls.image.value)))
 
 
