@@ -1,25 +1,35 @@
 """Checkpoints: written atomically, read without executing code.
 
 A run keeps one file with all that a resumed run needs. What is passed on to others is smaller: the generator's
-averaged weights alone, in half precision, as safetensors (:func:`export_generator`).
+averaged weights alone, in half precision, as safetensors (:func:`export_generator`), with where they come from,
+what they reach, and a digest that tells a damaged file.
 """
 
+import hashlib
 import json
 import os
 import pickle
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.generators import Generator, GeneratorConfig, make_generator
 from sdgan_lib.losses import LossConfig
 from sdgan_lib.presets import Preset, Recipe
 
-FORMAT = "sdgan-checkpoint-1"
+ARCHITECTURE = 1
+"""Version of what weights mean. Raise it with every change of the networks, heat maps or warps after which weights
+trained before would load and yet make other pictures. tests/test_shipped.py fails when that was forgotten."""
+
+FORMAT = "sdgan-checkpoint-1"  # of a run's file
+EXPORT_FORMAT = "sdgan-generator-2"  # of an exported one; the first had neither digest nor architecture
+Metrics = dict[str, dict[str, dict[str, float]]]
 
 
 class CheckpointError(ValueError):
@@ -35,7 +45,7 @@ def save_checkpoint(path: Path, state: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     with open(temporary, "wb") as f:
-        torch.save({"format": FORMAT, **state}, f)
+        torch.save({"format": FORMAT, "architecture": ARCHITECTURE, **state}, f)
         f.flush()
         os.fsync(f.fileno())
     os.replace(temporary, path)
@@ -45,7 +55,8 @@ def load_checkpoint(path: Path) -> dict:
     """Read a checkpoint onto the CPU. Only tensors and plain values are accepted, so no code of its runs.
 
     Raises:
-        CheckpointError: no such file, not a checkpoint, a damaged one, or one of another format.
+        CheckpointError: no such file, not a checkpoint, a damaged one, one of another format, or one made for
+            another :data:`ARCHITECTURE`.
     """
     path = _existing(path)
     try:
@@ -59,7 +70,16 @@ def load_checkpoint(path: Path) -> dict:
     found = state.get("format") if isinstance(state, dict) else None
     if found != FORMAT:
         raise CheckpointError(f"{path}: format {found!r}, this version reads {FORMAT!r}; train anew")
+    _check_architecture(path, state.get("architecture", 1))  # files of the first version do not name it
     return state
+
+
+def _check_architecture(path: Path, found: object) -> None:
+    if found != ARCHITECTURE:
+        raise CheckpointError(
+            f"{path}: made for version {found} of the networks, this sdgan_lib has version {ARCHITECTURE}: use the "
+            "sdgan_lib it was made with, or train anew"
+        )
 
 
 def _existing(path: Path) -> Path:
@@ -90,9 +110,17 @@ def load_generator(path: Path, device: str | torch.device = "cpu") -> Generator:
 
     Args:
         path: a run's ``checkpoint.pt``, or a ``.safetensors`` file from :func:`export_generator`.
+
+    Raises:
+        CheckpointError: no such file, damaged, of another format or architecture, or with weights that do not fit.
     """
     path = Path(path)
-    preset, weights = _read_exported(path) if path.suffix == ".safetensors" else _read_averaged(path)
+    if path.suffix == ".safetensors":
+        exported = read_exported(path)
+        preset, weights = exported.preset, exported.weights  # load_state_dict widens them
+    else:
+        state = load_checkpoint(path)
+        preset, weights = preset_from_dict(state["preset"]), state["ema"]
     generator = make_generator(preset.generator)
     try:
         generator.load_state_dict(weights)
@@ -103,31 +131,127 @@ def load_generator(path: Path, device: str | torch.device = "cpu") -> Generator:
     return generator.to(device).eval()
 
 
-def _read_averaged(path: Path) -> tuple[Preset, dict[str, torch.Tensor]]:
-    state = load_checkpoint(path)
-    return preset_from_dict(state["preset"]), state["ema"]
+@dataclass(frozen=True)
+class Exported:
+    """An exported generator and where it comes from.
+
+    Attributes:
+        preset: what was trained, and how.
+        weights: averaged weights by name, in half precision.
+        steps: steps of training.
+        minutes: minutes of training.
+        seed: of the run.
+        commit: of the code that trained it; empty if not recorded.
+        metrics: as :func:`sdgan_lib.evaluation.evaluate` returns them; None if the run was not evaluated.
+    """
+
+    preset: Preset
+    weights: dict[str, Tensor]
+    steps: int
+    minutes: float
+    seed: int
+    commit: str = ""
+    metrics: Metrics | None = None
 
 
-def _read_exported(path: Path) -> tuple[Preset, dict[str, torch.Tensor]]:
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 (64 hexadecimal digits) of the names, types, shapes and bytes of weights, taken in the order of names.
+
+    It does not depend on the order of ``weights``, nor on how a file arranges them.
+    """
+    total = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        total.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode() + b"\n")
+        total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return total.hexdigest()
+
+
+def read_exported(path: Path) -> Exported:
+    """Read an exported file and verify it.
+
+    Raises:
+        CheckpointError: no such file, damaged, of another format, or made for another :data:`ARCHITECTURE`.
+    """
     try:
         with safe_open(_existing(path), framework="pt") as f:
             metadata = f.metadata() or {}
-            weights = {name: f.get_tensor(name).float() for name in f.keys()}
+            weights = {name: f.get_tensor(name) for name in f.keys()}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged, or not a safetensors file ({error}); get it anew") from error
-    if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path}: format {metadata.get('format')!r}, this version reads {FORMAT!r}")
-    return preset_from_dict(json.loads(metadata["preset"])), weights
+    if metadata.get("format") != EXPORT_FORMAT:
+        raise CheckpointError(
+            f"{path}: format {metadata.get('format')!r}, this version reads {EXPORT_FORMAT!r}; get it anew, or "
+            "export it anew from its run: python -m sdgan_lib export"
+        )
+    try:
+        _check_architecture(path, int(metadata["architecture"]))
+        if weights_digest(weights) != metadata["digest"]:
+            raise CheckpointError(f"{path}: damaged, its weights do not match its digest; get it anew")
+        return Exported(
+            preset_from_dict(json.loads(metadata["preset"])),
+            weights,
+            int(metadata["steps"]),
+            float(metadata["minutes"]),
+            int(metadata["seed"]),
+            metadata["commit"],
+            json.loads(metadata["metrics"]),
+        )
+    except CheckpointError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: its description is damaged, or unknown to this version ({error!r}); get it anew"
+        ) from error
 
 
-def export_generator(checkpoint: Path, out: Path) -> None:
-    """Write the averaged generator of a run's checkpoint to ``out`` (``.safetensors``) in half precision.
+def export_generator(checkpoint: Path, out: Path, commit: str = "") -> Exported:
+    """Write the averaged generator of a run to ``out`` (``.safetensors``) in half precision; returns what is in it.
 
-    The file's metadata hold the format, the preset, the number of steps and the seed.
+    Args:
+        checkpoint: a run's ``checkpoint.pt``. If ``metrics.json`` lies beside it, the metrics are taken along.
+        out: file to write; it is always whole, old or new.
+        commit: of the code that trained it.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read, or its ``metrics.json`` is older than itself or not JSON.
     """
+    checkpoint, out = Path(checkpoint), Path(out)
     state = load_checkpoint(checkpoint)
-    weights = {name: value.half().contiguous() for name, value in state["ema"].items()}
-    metadata = {"format": FORMAT, "preset": json.dumps(state["preset"])}
-    metadata |= {key: str(state[key]) for key in ("step", "seed")}
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, out, metadata)
+    exported = Exported(
+        preset_from_dict(state["preset"]),
+        {name: value.half().contiguous() for name, value in state["ema"].items()},
+        state["step"],
+        round(state["seconds"] / 60, 2),
+        state["seed"],
+        commit,
+        _metrics_beside(checkpoint),
+    )
+    metadata = {
+        "format": EXPORT_FORMAT,
+        "architecture": str(ARCHITECTURE),
+        "digest": weights_digest(exported.weights),
+        "preset": json.dumps(preset_to_dict(exported.preset)),
+        "steps": str(exported.steps),
+        "minutes": str(exported.minutes),
+        "seed": str(exported.seed),
+        "commit": exported.commit,
+        "metrics": json.dumps(exported.metrics),
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(out.name + ".part")
+    save_file(exported.weights, temporary, metadata)
+    os.replace(temporary, out)
+    return exported
+
+
+def _metrics_beside(checkpoint: Path) -> Metrics | None:
+    path = checkpoint.with_name("metrics.json")
+    if not path.is_file():
+        return None
+    remedy = f"run python -m sdgan_lib evaluate {checkpoint}, or remove the file to export without metrics"
+    if path.stat().st_mtime < checkpoint.stat().st_mtime:
+        raise CheckpointError(f"{path}: older than {checkpoint.name}, so not its metrics; {remedy}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON ({error}); {remedy}") from error

@@ -1,4 +1,4 @@
-"""The command line: ``python -m sdgan_lib train | evaluate | generate | export | check | doctor``."""
+"""The command line: ``python -m sdgan_lib train | evaluate | generate | export | card | check | doctor``."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ RUNS = Path("runs")
 
 @dataclass(frozen=True)
 class Train:
-    """Train a system, then evaluate it on the held-out identities: table, metrics.json and gallery.png."""
+    """Train a system, then evaluate it on the held-out identities: table, metrics.json and pictures."""
 
     system: System = "sdgan"
     """what to train: a preset sized for a laptop, or at the paper's width (…-paper)"""
@@ -85,7 +85,7 @@ class Evaluate:
     """Evaluate a checkpoint on the held-out identities, beside the answers that need no learning."""
 
     checkpoint: Annotated[Path, tyro.conf.Positional] = RUNS / "sdgan" / "checkpoint.pt"
-    """checkpoint to evaluate; metrics.json and gallery.png are written beside it"""
+    """checkpoint to evaluate; metrics.json, gallery.png and deciles.png are written beside it"""
     data: Path = PEOPLE
     """folder of the data set"""
     device: Device = "auto"
@@ -94,19 +94,33 @@ class Evaluate:
     def run(self) -> int:
         from sdgan_lib.checkpoints import load_generator
         from sdgan_lib.datasets import PersonPairs
-        from sdgan_lib.evaluation import evaluate, format_table, make_gallery, mean_image, write_metrics
+        from sdgan_lib.evaluation import (
+            format_table,
+            group_means,
+            make_deciles,
+            make_gallery,
+            mean_image,
+            pair_metrics,
+            write_metrics,
+        )
         from sdgan_lib.training import pick_device
 
         device = pick_device(self.device)
         generator = load_generator(self.checkpoint, device)
         test = PersonPairs(self.data, "test", pairs="all")
         mean = mean_image(PersonPairs(self.data, "train", pairs="all", masks=False))
-        metrics = evaluate(generator, test, mean, device=device)
+        values, same_camera = pair_metrics(generator, test, mean, device=device)
+        metrics = group_means(values, same_camera)
         folder = self.checkpoint.parent
         write_metrics(metrics, folder / "metrics.json")
-        make_gallery(generator, test, device=device).save(folder / "gallery.png")
+        pictures = {
+            "gallery.png": make_gallery(generator, test, device=device),
+            "deciles.png": make_deciles(generator, test, values["model"]["fg_ssim"], device=device),
+        }
+        for name, picture in pictures.items():
+            picture.save(folder / name, optimize=True)
         print(format_table(metrics))
-        print(f"written: {folder / 'metrics.json'}, {folder / 'gallery.png'}")
+        print("written:", ", ".join(str(folder / name) for name in ("metrics.json", *pictures)))
         return 0
 
 
@@ -147,12 +161,31 @@ class Export:
     """checkpoint of a run"""
     out: Annotated[Path, tyro.conf.Positional] = Path("generator.safetensors")
     """file to write"""
+    commit: str = ""
+    """commit of the code that trained it, to be noted in the file"""
 
     def run(self) -> int:
         from sdgan_lib.checkpoints import export_generator
 
-        export_generator(self.checkpoint, self.out)
-        print(f"written: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB)")
+        exported = export_generator(self.checkpoint, self.out, self.commit)
+        metrics = "no metrics (never evaluated)" if exported.metrics is None else "its metrics"
+        print(f"written: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB), with {metrics}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Card:
+    """Write README.md beside an exported generator, from what the file holds: data, recipe, metrics, digest."""
+
+    file: Annotated[Path, tyro.conf.Positional] = Path("data/checkpoints/sdgan.safetensors")
+    """file that export wrote"""
+
+    def run(self) -> int:
+        from sdgan_lib.evaluation import model_card
+
+        out = self.file.with_name("README.md")
+        out.write_text(model_card(self.file), encoding="utf-8")
+        print(f"written: {out}")
         return 0
 
 
@@ -190,6 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
             "evaluate": Evaluate,
             "generate": Generate,
             "export": Export,
+            "card": Card,
             "check": Check,
             "doctor": Doctor,
         },

@@ -191,13 +191,14 @@ def gallery(
     path: str | Path | None = None,
     scale: int = 3,
     row_labels: Sequence[str] | None = None,
+    title: str | None = None,
 ) -> Image.Image:
     """A table of pictures, one row per example, one column per heading; saved as PNG to ``path`` if given.
 
     ``columns``: heading -> images float [N,3,h,w] in [-1, 1], or poses [N,18,2] in pixels of the largest
     images, shown as skeletons on a plain ground. Every picture is shown at ``scale`` times the size of the
     largest, enlarged by repeating pixels, so that a smaller one shows how coarse it is. ``row_labels``: N
-    short texts, at the left.
+    short texts, at the left, of one line or several. ``title``: one line over the whole.
 
     Raises ValueError if the columns differ in the number of examples or in the shape of their pictures.
     """
@@ -220,15 +221,18 @@ def gallery(
         raise ValueError(f"{len(row_labels)} row labels for {rows} examples")
 
     cell_width, cell_height, gap = width * scale, height * scale, 2 * scale
-    font = ImageFont.load_default(max(12, min(20, cell_width // 9)))
+    font = ImageFont.load_default(max(12, min(20, cell_width // 7)))
     headings = [_wrap(heading, font, cell_width) for heading in columns]
     line = sum(font.getmetrics())
-    top = line * max(len(lines) for lines in headings) + 2 * gap
-    left = gap + (0 if row_labels is None else gap + round(max(map(font.getlength, row_labels))))
+    top = line * max(len(lines) for lines in headings) + 2 * gap + (0 if title is None else line + 2 * gap)
+    label_lines = [text for label in row_labels or () for text in label.split("\n")]
+    left = gap + (0 if row_labels is None else gap + round(max(map(font.getlength, label_lines))))
     sheet = Image.new(
         "RGB", (left + len(columns) * (cell_width + gap), top + rows * (cell_height + gap)), WHITE
     )
     draw = ImageDraw.Draw(sheet)
+    if title is not None:
+        draw.text(((left + sheet.width) / 2, gap), title, fill=BLACK, font=font, anchor="ma")
     for column, (lines, values) in enumerate(zip(headings, columns.values(), strict=True)):
         x = left + column * (cell_width + gap)
         for number, text in enumerate(lines):

@@ -1,3 +1,4 @@
+import json
 import os
 import pickle
 import subprocess
@@ -6,15 +7,20 @@ import sys
 import pytest
 import torch
 from figures import standing
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from sdgan_lib.checkpoints import (
+    ARCHITECTURE,
     CheckpointError,
     export_generator,
     load_checkpoint,
     load_generator,
     preset_from_dict,
     preset_to_dict,
+    read_exported,
     save_checkpoint,
+    weights_digest,
 )
 from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.presets import PRESETS, Preset
@@ -67,11 +73,36 @@ def test_missing_truncated_foreign_and_misfitting_files_are_named(tmp_path):
         load_generator(tmp_path / "w.pt")
 
 
-def test_an_exported_generator_makes_the_same_pictures(tmp_path):
+def write_run(folder):
+    """A run's checkpoint, `c.pt`, of a small generator."""
     torch.manual_seed(0)
     preset = Preset(GeneratorConfig("sdgan", width=2, depth=3))
     state = {"preset": preset_to_dict(preset), "ema": make_generator(preset.generator).state_dict()}
-    save_checkpoint(tmp_path / "c.pt", {**state, "step": 5, "seed": 0})
+    save_checkpoint(folder / "c.pt", {**state, "step": 5, "seconds": 93.0, "seed": 7})
+    return preset
+
+
+def test_a_run_of_other_networks_is_refused_and_a_run_of_the_first_version_need_not_say_so(tmp_path):
+    write_run(tmp_path)
+    state = load_checkpoint(tmp_path / "c.pt")
+    assert state["architecture"] == ARCHITECTURE
+    torch.save({**state, "architecture": ARCHITECTURE + 1}, tmp_path / "newer.pt")
+    for read in (load_checkpoint, load_generator):
+        with pytest.raises(
+            CheckpointError, match=rf"newer\.pt: made for version {ARCHITECTURE + 1} .* train anew"
+        ):
+            read(tmp_path / "newer.pt")
+    del state["architecture"]
+    torch.save(state, tmp_path / "older.pt")
+    if ARCHITECTURE == 1:
+        load_generator(tmp_path / "older.pt")
+    else:
+        with pytest.raises(CheckpointError, match="made for version 1"):
+            load_generator(tmp_path / "older.pt")
+
+
+def test_an_exported_generator_makes_the_same_pictures(tmp_path):
+    write_run(tmp_path)
     export_generator(tmp_path / "c.pt", tmp_path / "g.safetensors")
     whole, small = load_generator(tmp_path / "c.pt"), load_generator(tmp_path / "g.safetensors")
     assert small.config == whole.config
@@ -85,6 +116,92 @@ def test_an_exported_generator_makes_the_same_pictures(tmp_path):
     for name, message in (("cut", "damaged"), ("none", "no such checkpoint")):
         with pytest.raises(CheckpointError, match=rf"{name}\.safetensors: {message}"):
             load_generator(tmp_path / f"{name}.safetensors")
+
+
+def test_an_exported_file_says_where_it_comes_from(tmp_path):
+    preset = write_run(tmp_path)
+    export_generator(tmp_path / "c.pt", tmp_path / "without.safetensors")
+    metrics = {"all": {"model": {"fg_ssim": 0.1 + 0.2}}}
+    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    written = export_generator(tmp_path / "c.pt", tmp_path / "new" / "with.safetensors", commit="abc1234")
+    read = read_exported(tmp_path / "new" / "with.safetensors")
+    assert (read.preset, read.steps, read.minutes, read.seed) == (preset, 5, 1.55, 7)
+    assert (read.commit, read.metrics) == ("abc1234", metrics)
+    assert written.metrics == metrics and weights_digest(written.weights) == weights_digest(read.weights)
+    without = read_exported(tmp_path / "without.safetensors")
+    assert (without.commit, without.metrics) == ("", None)
+    assert {p.name for p in (tmp_path / "new").iterdir()} == {"with.safetensors"}
+
+
+def test_metrics_of_another_state_of_the_run_are_not_taken_along(tmp_path):
+    write_run(tmp_path)
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text("{}")
+    then = (tmp_path / "c.pt").stat().st_mtime - 10
+    os.utime(metrics, (then, then))
+    with pytest.raises(CheckpointError, match=r"metrics\.json: older than c\.pt.*evaluate .*c\.pt"):
+        export_generator(tmp_path / "c.pt", tmp_path / "g.safetensors")
+    metrics.write_text("{")
+    with pytest.raises(CheckpointError, match=r"metrics\.json: not JSON"):
+        export_generator(tmp_path / "c.pt", tmp_path / "g.safetensors")
+    assert not (tmp_path / "g.safetensors").exists()
+
+
+def test_the_digest_tells_every_change_of_weights_and_nothing_else():
+    weights = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(1.0), "c": torch.zeros(0, 2)}
+    digest = weights_digest(weights)
+    assert len(digest) == 64 and int(digest, 16)
+    same = {name: weights[name] for name in "cba"}
+    strided = weights["a"].T.contiguous().T
+    assert not strided.is_contiguous() and torch.equal(strided, weights["a"])
+    assert weights_digest(same) == digest == weights_digest({**weights, "a": strided})
+    swapped = {"a": weights["b"], "b": weights["a"], "c": weights["c"]}
+    renamed = {"a": weights["a"], "d": weights["b"], "c": weights["c"]}
+    off = weights["a"].clone()
+    off[1, 2] = torch.nextafter(off[1, 2], torch.tensor(9.0))
+    others = [
+        swapped,
+        renamed,
+        {**weights, "a": off},
+        {**weights, "a": weights["a"].view(3, 2)},
+        {**weights, "a": weights["a"].view(torch.int32)},
+        {**weights, "d": torch.zeros(0)},
+        {"a": weights["a"], "b": weights["b"]},
+    ]
+    assert len({digest, *map(weights_digest, others)}) == len(others) + 1
+
+
+def test_damaged_and_foreign_exported_files_are_told_apart(tmp_path):
+    write_run(tmp_path)
+    path, bad = tmp_path / "g.safetensors", tmp_path / "bad.safetensors"
+    export_generator(tmp_path / "c.pt", path)
+    load_generator(path)
+
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1  # one bit of one weight: a safetensors file that reads well
+    bad.write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"bad\.safetensors: damaged, its weights do not match"):
+        load_generator(bad)
+
+    weights = load_file(path)
+    with safe_open(path, framework="pt") as f:
+        metadata = f.metadata()
+    for change, message in (
+        ({"architecture": str(ARCHITECTURE + 1)}, f"made for version {ARCHITECTURE + 1}"),
+        ({"format": "sdgan-checkpoint-1"}, "format 'sdgan-checkpoint-1'.*export it anew"),
+        ({"digest": None}, "description is damaged.*digest"),
+        ({"architecture": "x"}, "description is damaged"),
+        ({"preset": "{"}, "description is damaged"),
+        ({"preset": "{}"}, "description is damaged"),
+        ({"preset": metadata["preset"].replace('"width"', '"breadth"')}, "description is damaged"),
+        ({"steps": "many"}, "description is damaged"),
+    ):
+        changed = {key: value for key, value in (metadata | change).items() if value is not None}
+        save_file(weights, bad, changed)
+        with pytest.raises(CheckpointError, match=rf"bad\.safetensors: .*{message}"):
+            load_generator(bad)
+    save_file(dict(reversed(weights.items())), bad, dict(reversed(metadata.items())))
+    load_generator(bad)
 
 
 WRITER = """

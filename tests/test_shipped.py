@@ -1,0 +1,84 @@
+"""The shipped checkpoint, its card and its pictures: what the card says is what the file holds and does."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+from sdgan_lib.checkpoints import ARCHITECTURE, load_generator, read_exported, weights_digest
+from sdgan_lib.datasets import PersonPairs
+from sdgan_lib.evaluation import ANSWERS, CARD_NAMES, evaluate, model_card
+from sdgan_lib.metrics import METRICS
+
+FOLDER = Path("data/checkpoints")
+FILE, CARD = FOLDER / "sdgan.safetensors", FOLDER / "README.md"
+GROUPS = {"same camera pairs": "same_camera", "all pairs": "all"}
+
+
+@pytest.fixture(scope="module")
+def card():
+    return CARD.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def figures(card):
+    """{group: {answer: {metric: the card's own text}}}, read from the card's tables."""
+    answers = {name: answer for answer, name in CARD_NAMES.items()}
+    found = {}
+    for line in card.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells[0] in GROUPS:
+            group, metrics = found.setdefault(GROUPS[cells[0]], {}), cells[1:]
+        elif cells[0] in answers:
+            group[answers[cells[0]]] = dict(zip(metrics, cells[1:], strict=True))
+    return found
+
+
+def test_the_card_is_the_one_that_the_file_gives(card):
+    assert card == model_card(FILE), "write it anew: python -m sdgan_lib card"
+
+
+def test_every_figure_of_the_card_is_the_files_own(figures):
+    metrics = read_exported(FILE).metrics
+    assert set(figures) == set(metrics) == {"same_camera", "all"}
+    for group, answers in figures.items():
+        assert set(answers) == set(metrics[group]) == set(ANSWERS)
+        for answer, values in answers.items():
+            assert set(values) == set(METRICS)
+            for metric, text in values.items():
+                half = 0.5 * 10.0 ** -len(text.partition(".")[2])
+                assert float(text) == pytest.approx(metrics[group][answer][metric], abs=1.001 * half)
+
+
+def test_digest_and_architecture_of_the_card_are_the_files_own(card):
+    assert re.findall(r"\b[0-9a-f]{64}\b", card) == [weights_digest(load_file(FILE))]
+    assert f"| architecture | version {ARCHITECTURE}," in card
+    exported = read_exported(FILE)
+    assert f"{exported.steps:,} steps" in card and f"commit `{exported.commit}`" in card
+
+
+def test_the_files_are_small_enough_to_ship():
+    assert FILE.stat().st_size <= 15e6
+    for name, limit in (("gallery.png", 600_000), ("deciles.png", 400_000)):
+        assert (FOLDER / name).stat().st_size <= limit, name
+        with Image.open(FOLDER / name) as picture:
+            assert picture.width > 1000
+            picture.load()
+
+
+@pytest.mark.slow
+def test_the_shipped_generator_does_what_its_card_says(figures):
+    """Fails when the meaning of weights changed and ARCHITECTURE was not raised (or no new file shipped)."""
+    test = PersonPairs("data/people", "test", pairs="all")
+    assert len(test) == 1000
+    measured = evaluate(load_generator(FILE), test, answers=["model"], quiet=True)
+    for group, answers in measured.items():
+        for metric in ("fg_ssim", "fg_l1"):
+            assert answers["model"][metric] == pytest.approx(
+                float(figures[group]["model"][metric]), abs=0.002
+            ), (
+                group,
+                metric,
+            )
