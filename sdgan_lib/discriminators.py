@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -19,10 +19,11 @@ class DiscriminatorConfig:
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges patches of one picture given the source picture and both poses.
+    """Judges patches of pictures given the source picture and both poses.
 
-    Input ``[B, 3 + 18 + 18 + 3, H, W]`` (source image, its heat maps, target heat maps, picture to judge);
-    output logits ``[B, 1, H / 2**n, W / 2**n]`` with n = ``len(config.channels)``; positive means "real".
+    Args of ``forward``: ``given`` ``[B, 3 + 18 + 18, H, W]`` (source image, its heat maps, target heat maps) and
+    ``pictures`` to judge, ``[n * B, 3, H, W]``, n for each given one. Output: logits ``[n * B, 1, H / 2**k,
+    W / 2**k]`` with k = ``len(config.channels)``; positive means "real".
     """
 
     def __init__(self, config: DiscriminatorConfig, joints: int = 18):
@@ -40,8 +41,14 @@ class PatchDiscriminator(nn.Module):
         layers.append(wrap(nn.Conv2d(previous, 1, 3, padding=1)))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+    def forward(self, given: Tensor, pictures: Tensor) -> Tensor:
+        # The convolution of joined channels is the sum of the convolutions of its parts: what is given is
+        # convolved once for all its pictures, and its 39 channels get no gradient that nobody asks for.
+        first = self.layers[0]
+        of_given, of_pictures = first.weight.split([given.shape[1], pictures.shape[1]], 1)
+        told = F.conv2d(given, of_given, first.bias, first.stride, first.padding)
+        seen = F.conv2d(pictures, of_pictures, None, first.stride, first.padding)
+        return self.layers[1:]((seen.unflatten(0, (-1, len(given))) + told).flatten(0, 1))
 
 
 class MultiScaleDiscriminator(nn.Module):
@@ -75,7 +82,5 @@ class MultiScaleDiscriminator(nn.Module):
                     f"the discriminator of scale 1/{factor} judges pictures of {tuple(given.shape[-2:])} pixels, "
                     f"not {tuple(image.shape[-2:])}: down-scale the real pictures with reals()"
                 )
-            image = image.unflatten(0, (-1, given.shape[0]))
-            joined = torch.cat([given.expand(image.shape[0], -1, -1, -1, -1), image], 2)
-            logits.append(judge(joined.flatten(0, 1)))
+            logits.append(judge(given, image))
         return logits

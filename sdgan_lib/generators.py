@@ -1,6 +1,7 @@
 """Generators: U-Net baseline, Deformable GAN and the stacked deformable generator (paper, eq. 2-5)."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -82,24 +83,37 @@ class Inputs:
 
     Attributes:
         source_image: ``[B, 3, H, W]`` in [-1, 1].
+        source_pose, target_pose: ``[B, 18, 2]`` (x, y) in pixels, NaN where a joint is missing.
         source_heatmaps, target_heatmaps: ``[B, 18, H, W]`` in [0, 1].
         warps: the limbs' affine maps and target masks.
-        source_body, target_body: ``[B, 1, H, W]``, 1 on the body regions of the source and of the target pose.
     """
 
     source_image: Tensor
+    source_pose: Tensor
+    target_pose: Tensor
     source_heatmaps: Tensor
     target_heatmaps: Tensor
     warps: LimbWarps
-    source_body: Tensor
-    target_body: Tensor
     _cache: dict = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def source_body(self) -> Tensor:
+        """``[B, 1, H, W]``, 1 on the body regions of the source pose."""
+        return body_mask(self.source_pose, *self.source_image.shape[-2:]).to(self.source_image.dtype)
+
+    @cached_property
+    def target_body(self) -> Tensor:
+        """``[B, 1, H, W]``, 1 on the body regions of the target pose."""
+        return body_mask(self.target_pose, *self.source_image.shape[-2:]).to(self.source_image.dtype)
 
     def condition(self, factor: int) -> Tensor:
         """Source image, its heat maps and the target's, ``[B, 39, H/f, W/f]``: what a discriminator is told."""
         if factor not in self._cache:
-            whole = torch.cat([self.source_image, self.source_heatmaps, self.target_heatmaps], 1)
-            self._cache[factor] = downscale(whole, factor)
+            if factor % 2:
+                whole = torch.cat([self.source_image, self.source_heatmaps, self.target_heatmaps], 1)
+                self._cache[factor] = downscale(whole, factor)
+            else:  # the average of four averages
+                self._cache[factor] = downscale(self.condition(factor // 2), 2)
         return self._cache[factor]
 
 
@@ -116,12 +130,12 @@ def make_inputs(
     height, width = source_image.shape[-2:]
     dtype = source_image.dtype
     return Inputs(
-        source_image,
+        source_image.contiguous(memory_format=torch.channels_last),
+        source_pose,
+        target_pose,
         heatmaps(source_pose, height, width).to(dtype),
         heatmaps(target_pose, height, width).to(dtype),
         limb_warps(source_pose, target_pose, height, width, background=background),
-        body_mask(source_pose, height, width).to(dtype),
-        body_mask(target_pose, height, width).to(dtype),
     )
 
 
@@ -350,6 +364,6 @@ class StackedGenerator(DeformableGenerator):
 
 
 def make_generator(config: GeneratorConfig) -> Generator:
-    """The generator that ``config.system`` names, with fresh weights."""
+    """The generator that ``config.system`` names, with fresh weights, laid out for pictures in channels_last."""
     kinds = {"baseline": BaselineGenerator, "deformable": DeformableGenerator, "sdgan": StackedGenerator}
-    return kinds[config.system](config)
+    return kinds[config.system](config).to(memory_format=torch.channels_last)

@@ -172,7 +172,8 @@ class Trainer:
         torch.manual_seed(seed)
         recipe = preset.recipe
         generator = make_generator(preset.generator).to(self.device)
-        judge = MultiScaleDiscriminator(preset.discriminator, preset.generator.factors).to(self.device)
+        judge = MultiScaleDiscriminator(preset.discriminator, preset.generator.factors)
+        judge = judge.to(self.device, memory_format=torch.channels_last)
 
         def average(averaged: Tensor, current: Tensor, count: Tensor) -> Tensor:
             decay = min(recipe.ema_decay, (1 + int(count)) / (10 + int(count)))
@@ -227,7 +228,7 @@ class Trainer:
             self.preset.generator.background,
         )
         unwrapped = accelerator.unwrap_model(self.judge)
-        reals = unwrapped.reals(batch["target_image"])
+        reals = unwrapped.reals(batch["target_image"].contiguous(memory_format=torch.channels_last))
         with accelerator.autocast():
             generated = self.generator(inputs)
         terms: dict[str, Tensor] = {}

@@ -94,7 +94,7 @@ class LimbWarps:
             maps = torch.cat([linear * scale / scale[:, None], shift[..., None]], dim=-1)
             rows = _area_weights(self.size[0], height, self.masks)
             columns = _area_weights(self.size[1], width, self.masks)
-            self._cache[height, width] = LimbWarps(maps, rows @ self.masks @ columns.T, (height, width))
+            self._cache[height, width] = LimbWarps(maps, rows @ (self.masks @ columns.T), (height, width))
         return self._cache[height, width]
 
 
@@ -215,7 +215,7 @@ def _fit(points: Tensor, images: Tensor, weights: Tensor) -> tuple[Tensor, Tenso
 def _masks(target: Tensor, size: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Masks bool `[B, 10, H, W]` of the body regions in the target pose; `x` is `[W]`, `y` `[H, 1]`."""
     target, size = target.float(), size.float()
-    torso = _in_torso(target, HALF_WIDTH * size[:, None, None], x, y)
+    torso = _in_torso(target, HALF_WIDTH * size, x, y)
     middle = target[:, FACE].nanmean(dim=1)[..., None, None]
     side = HEAD_HALF_SIDE * size[:, None, None]
     head = ((x - middle[:, 0]).abs() <= side) & ((y - middle[:, 1]).abs() <= side)
@@ -234,33 +234,26 @@ def _in_rectangle(first: Tensor, second: Tensor, half_width: Tensor, x: Tensor, 
     return (along.abs_() <= length / 2) & (across.abs_() <= half_width[..., None, None])
 
 
-def _in_triangle(corners: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Which pixels lie in the triangles with corners `[..., 3, 2]`, either way around: bool `[..., H, W]`."""
-    left = right = True
-    for i in range(3):
-        x0, y0 = corners[..., i, :, None, None].unbind(-3)
-        dx, dy = (corners[..., (i + 1) % 3, :] - corners[..., i, :])[..., None, None].unbind(-3)
-        side = dx * y - (dy * x + (dx * y0 - dy * x0))
-        left, right = (side >= 0) & left, (side <= 0) & right
-    return left | right
-
-
 def _in_torso(target: Tensor, margin: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Which pixels are at most `margin` from the convex hull of the hips and shoulders: bool `[B, H, W]`.
+    """Which pixels are at most `margin` `[B]` from the convex hull of the hips and shoulders: bool `[B, H, W]`.
 
-    The hull of four points is the union of the triangles that they form; near it is whatever is near one of
-    its sides. This holds for any order of the points: a twisted torso is no special case.
+    The hull of four points is the union of the triangles that they form. Whatever is near the hull is near one
+    of the points or lies in a rectangle around one of the sides. This holds for any order of the points: a
+    twisted torso is no special case.
     """
     points = target[:, [JOINT["Rhip"], JOINT["Lhip"], JOINT["Lsho"], JOINT["Rsho"]]]
-    inside = _in_triangle(points[:, list(combinations(range(4), 3))], x, y).any(dim=1)
-    for i, j in combinations(range(4), 2):
-        (x0, y0), (dx, dy) = (
-            points[:, i, :, None, None].unbind(1),
-            (points[:, j] - points[:, i])[..., None, None].unbind(1),
-        )
-        along = ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy).clamp_min(1e-12)
-        along = along.clamp(0, 1)
-        inside |= (x - x0 - along * dx).hypot(y - y0 - along * dy) <= margin
+    pairs = list(combinations(range(4), 2))
+    first, second = points[:, [i for i, _ in pairs]], points[:, [j for _, j in pairs]]
+    dx, dy = (second - first)[..., None, None].unbind(-3)
+    x0, y0 = first[..., None, None].unbind(-3)
+    side = dx * y - (dy * x + (dx * y0 - dy * x0))
+    left = dict(zip(pairs, (side >= 0).unbind(1), strict=True))
+    right = dict(zip(pairs, (side <= 0).unbind(1), strict=True))
+    inside = _in_rectangle(first, second, margin[:, None], x, y).any(dim=1)
+    px, py = points[..., None, None].unbind(-3)
+    inside |= ((x - px).square() + (y - py).square() <= margin.square()[:, None, None, None]).any(dim=1)
+    for i, j, k in combinations(range(4), 3):  # on the same side of i->j, j->k and k->i
+        inside |= (left[i, j] & left[j, k] & right[i, k]) | (right[i, j] & right[j, k] & left[i, k])
     return inside
 
 
@@ -275,29 +268,21 @@ def _area_weights(from_length: int, to_length: int, like: Tensor) -> Tensor:
 # The reference: one sampling of the whole picture per region
 
 
-def _pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
-    """Homogeneous pixel coordinates (x, y, 1): `[H, W, 3]`."""
-    ys, xs = torch.meshgrid(
-        torch.arange(height, device=like.device, dtype=like.dtype),
-        torch.arange(width, device=like.device, dtype=like.dtype),
-        indexing="ij",
-    )
-    return torch.stack([xs, ys, torch.ones_like(xs)], dim=-1)
-
-
 def sample_regions(features: Tensor, warps: LimbWarps) -> Tensor:
     """Source features `[B, C, h, w]` moved by each region's map, everywhere: `[B, 11, C, h, w]`."""
     height, width = features.shape[-2:]
-    warps = warps.at(height, width)
-    # Pixel to grid coordinates is affine too: put it into the maps, then apply them to all pixels at once.
-    origin = to_grid(warps.maps[..., 2], height, width)
-    steps = (
-        to_grid(warps.maps.mT, height, width)[..., :2, :]
-        - to_grid(torch.zeros_like(origin), height, width)[..., None, :]
-    )
-    maps = torch.cat([steps, origin[..., None, :]], dim=-2).to(features.dtype)
-    grid = (_pixel_grid(height, width, features) @ maps[:, :, None]).flatten(0, 1)
-    repeated = features[:, None].expand(-1, len(REGIONS), -1, -1, -1).flatten(0, 1)
+    maps = warps.at(height, width).maps.flatten(0, 1)
+    # From source pixels to grid coordinates is affine too: put it into the maps. Target pixels are counted from
+    # the picture's middle, where float32 is finest.
+    size = maps.new_tensor([width, height])
+    middle = (size - 1) / 2
+    shift = to_grid(maps[..., :2] @ middle + maps[..., 2], height, width)
+    linear = maps[..., :2] * 2 / size[:, None]
+    across, down, shift = (v.to(features.dtype)[:, None, None] for v in (*linear.unbind(-1), shift))
+    x = torch.arange(width, device=maps.device, dtype=features.dtype)[:, None] - (width - 1) / 2
+    y = torch.arange(height, device=maps.device, dtype=features.dtype)[:, None, None] - (height - 1) / 2
+    grid = across * x + (down * y + shift)
+    repeated = features.repeat_interleave(len(REGIONS), dim=0)
     sampled = F.grid_sample(repeated, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return sampled.unflatten(0, (-1, len(REGIONS)))
 
@@ -329,82 +314,118 @@ def deformable_skip_reference(features: Tensor, warps: LimbWarps, aggregate: str
 
 
 class _Gather:
-    """A sparse matrix `[n_rows, n_columns]`: each output row is a weighted sum of a few input rows."""
+    """A sparse matrix `[n_rows, n_columns]`: each output row is a weighted sum of four input rows."""
 
-    def __init__(self, row: Tensor, column: Tensor, weight: Tensor, n_rows: int, n_columns: int):
-        """`weight[i]` is the matrix's entry at `row[i]`, `column[i]`; entries must be sorted by row."""
-        self.row, self.column, self.weight = row, column, weight
-        self.n_rows, self.n_columns = n_rows, n_columns
-        self.offset = torch.searchsorted(row, torch.arange(n_rows, device=row.device))
+    def __init__(self, column: Tensor, weight: Tensor):
+        """Which four input rows: `[n_rows, 4]`, and their weights, alike."""
+        self.column, self.weight = column, weight
 
     @cached_property
-    def transposed(self) -> "_Gather":
-        order = self.column.argsort(stable=True)
-        return _Gather(self.column[order], self.row[order], self.weight[order], self.n_columns, self.n_rows)
+    def transposed(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The columns that are not empty, and for each, one after another, its rows and weights from an offset on."""
+        column, order = self.column.flatten().sort(stable=True)
+        used, count = column.unique_consecutive(return_counts=True)
+        return used.long(), order // 4, self.weight.flatten()[order], count.cumsum(0) - count
 
     def __call__(self, rows: Tensor) -> Tensor:
-        return _GatherRows.apply(rows, self)
+        return F.embedding_bag(self.column, rows, mode="sum", per_sample_weights=self.weight.to(rows.dtype))
 
-
-class _GatherRows(torch.autograd.Function):
-    """The product with a `_Gather`; its gradient is the product with the transpose.
-
-    Both directions only read scattered rows and never write them, which makes the gradient fast and
-    deterministic.
-    """
-
-    @staticmethod
-    def forward(ctx, rows: Tensor, matrix: _Gather) -> Tensor:
-        ctx.matrix = matrix
-        weight = matrix.weight.to(rows.dtype)
-        return F.embedding_bag(matrix.column, rows, matrix.offset, mode="sum", per_sample_weights=weight)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        return _GatherRows.apply(gradient.contiguous(), ctx.matrix.transposed), None
+    def add_transposed(self, rows: Tensor, to: Tensor) -> Tensor:
+        """Add the product of the transpose with `rows` to `to`, in place."""
+        used, row, weight, offset = self.transposed
+        weight = weight.to(rows.dtype)
+        return to.index_add_(0, used, F.embedding_bag(row, rows, offset, mode="sum", per_sample_weights=weight))
 
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """A deformable skip at one size: gather candidates for pixels, then merge them layer by layer."""
+    """A deformable skip at one size: gather candidates for the pixels that move, then merge them layer by layer."""
 
+    moved: Tensor
+    """Pixels, counted over the batch, that take their value from elsewhere; the others keep their own."""
     gather: _Gather
+    """The candidates: first one for each of `moved`, then those of each further layer."""
     layers: list[Tensor]
-    """The pixels (counted over the batch) that each layer's candidates are for; layer 0 has all, in order."""
+    """For each further layer, the places in `moved` that its candidates are for."""
+
+
+class _MoveRows(torch.autograd.Function):
+    """Rows `[pixels, C]` moved and merged as a `_Plan` says, by their maximum or else by their sum.
+
+    Both directions read scattered rows and write each row once, so the gradient is fast and deterministic.
+    """
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, plan: _Plan, by_maximum: bool) -> Tensor:
+        merged, *more = plan.gather(rows).split([len(plan.moved), *map(len, plan.layers)])
+        ctx.plan, ctx.wins = plan, []
+        for place, candidate in zip(plan.layers, more, strict=True):
+            before = merged[place]
+            if by_maximum:
+                ctx.wins.append(candidate > before)
+                merged[place] = torch.maximum(before, candidate)
+            else:
+                merged[place] = before + candidate
+        return rows.index_copy(0, plan.moved, merged)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+        plan = ctx.plan
+        merged, more = gradient[plan.moved], []
+        for k in reversed(range(len(plan.layers))):
+            after = merged[plan.layers[k]]
+            if ctx.wins:
+                more.insert(0, after * ctx.wins[k])
+                merged[plan.layers[k]] = after * ~ctx.wins[k]
+            else:
+                more.insert(0, after)
+        still = gradient.index_fill(0, plan.moved, 0)
+        return plan.gather.add_transposed(torch.cat([merged, *more]), still), None, None
 
 
 def _plan(warps: LimbWarps, aggregate: str) -> _Plan:
     """Prepare `deformable_skip` at the warps' own size; kept with the warps for later calls."""
     key = ("plan", aggregate)
     if key not in warps._cache:
-        layers = _layers(warps, PRIORITY if aggregate == "priority" else REGIONS)
+        moved, layers = _layers(warps, PRIORITY if aggregate == "priority" else REGIONS)
         if aggregate == "priority":
             layers = layers[:1]
-        pixel, region = (torch.cat(column) for column in zip(*layers, strict=True))
+        place, region = (torch.cat(column) for column in zip(*layers, strict=True))
+        pixel = moved[place]
         share = None
         if aggregate == "average":
             weights = warps.masks * warps.covering
             weights = (weights / weights.sum(dim=1, keepdim=True)).flatten(2)
-            batch, place = _batch_and_place(pixel, warps)
-            share = weights[batch, region, place]
-        warps._cache[key] = _Plan(_sampling(warps, pixel, region, share), [pixel for pixel, _ in layers])
+            batch, within = _batch_and_place(pixel, warps)
+            share = weights[batch, region, within]
+        gather = _sampling(warps, pixel, region, share)
+        warps._cache[key] = _Plan(moved, gather, [place for place, _ in layers[1:]])
     return warps._cache[key]
 
 
-def _layers(warps: LimbWarps, order: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
-    """For k = 0, 1, ...: which pixels a (k+1)-th region covers, and which region, taken in this order."""
-    remaining = warps.covering.flatten(2).clone()
+def _layers(warps: LimbWarps, order: Sequence[str]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
+    """Which pixels move, and for k = 0, 1, ...: for which of them a (k+1)-th region, and which, in this order.
+
+    A pixel does not move where only the background covers it and the background's map is the identity.
+    """
+    covering = warps.covering.flatten(2)
+    regions = torch.tensor([REGIONS.index(name) for name in order], device=covering.device)
+    bits = torch.zeros(len(covering), covering.shape[2], dtype=torch.int32, device=covering.device)
+    for k, name in enumerate(order):  # one bit for each region that covers the pixel, the first the lowest
+        bits |= covering[:, REGIONS.index(name)].int() << k
+    identity = torch.eye(2, 3, device=warps.maps.device, dtype=warps.maps.dtype)
+    still = (warps.maps[:, BACKGROUND] == identity).all(-1).all(-1)
+    moves = (bits != 1 << order.index("background")) | ~still[:, None]
+    moved = moves.flatten().nonzero().squeeze(1)
+    bits = bits.flatten()[moved]
+    place = torch.arange(len(moved), device=moved.device)
     layers = []
-    while True:
-        region = remaining.new_full((len(remaining), remaining.shape[2]), len(REGIONS), dtype=torch.int64)
-        for name in reversed(order):
-            region.masked_fill_(remaining[:, REGIONS.index(name)], REGIONS.index(name))
-        pixel = (region.flatten() < len(REGIONS)).nonzero().squeeze(1)
-        if len(pixel) == 0:
-            return layers
-        layers.append((pixel, region.flatten()[pixel]))
-        batch, place = _batch_and_place(pixel, warps)
-        remaining[batch, layers[-1][1], place] = False
+    while len(place) or not layers:
+        rest = bits & (bits - 1)  # without the lowest bit
+        layers.append((place, regions[(bits - rest).float().log2().long()]))
+        more = rest.nonzero().squeeze(1)
+        place, bits = place[more], rest[more]
+    return moved, layers
 
 
 def _batch_and_place(pixel: Tensor, warps: LimbWarps) -> tuple[Tensor, Tensor]:
@@ -424,21 +445,15 @@ def _sampling(warps: LimbWarps, pixel: Tensor, region: Tensor, share: Tensor | N
     source_x, source_y = xx * x + xy * y + x1, yx * x + yy * y + y1
     left, top = source_x.floor(), source_y.floor()
     right_share, bottom_share = (source_x - left).float(), (source_y - top).float()
-    left, top = left.clamp(-2, width).int(), top.clamp(-2, height).int()
-    first_place = top * width + left
-    weights = []
+    places, weights = [], []
     for row, row_share in ((top, 1 - bottom_share), (top + 1, bottom_share)):
         row_share = row_share * ((row >= 0) & (row < height))
+        row_start = (row.clamp(0, height - 1) + batch * height) * width
         for column, column_share in ((left, 1 - right_share), (left + 1, right_share)):
             weights.append(row_share * column_share * ((column >= 0) & (column < width)))
-    weights = torch.stack(weights, dim=1).flatten()
-    entry = weights.nonzero().squeeze(1)
-    candidate, weights = entry // 4, weights[entry]
-    if share is not None:
-        weights = weights * share[candidate]
-    corner_place = torch.tensor([0, 1, width, width + 1], device=entry.device)
-    places = (first_place + batch * (height * width))[candidate] + corner_place[entry % 4]
-    return _Gather(candidate, places, weights, len(pixel), len(warps.maps) * height * width)
+            places.append(row_start + column.clamp(0, width - 1))
+    places, weights = torch.stack(places, dim=1).int(), torch.stack(weights, dim=1)
+    return _Gather(places, weights if share is None else weights * share[:, None])
 
 
 def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") -> Tensor:
@@ -459,12 +474,8 @@ def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") 
     plan = _plan(warps.at(height, width), aggregate)
     rows = features.to(torch.promote_types(features.dtype, torch.float32))
     rows = rows.permute(0, 2, 3, 1).reshape(-1, channels)
-    sampled = plan.gather(rows)
-    merge = torch.add if aggregate == "average" else torch.maximum
-    merged, *more = sampled.split([len(layer) for layer in plan.layers])
-    for pixel, candidate in zip(plan.layers[1:], more, strict=True):
-        merged = merged.index_copy(0, pixel, merge(merged.index_select(0, pixel), candidate))
-    return merged.view(batch, height, width, channels).permute(0, 3, 1, 2).to(features.dtype)
+    moved = _MoveRows.apply(rows, plan, aggregate != "average")
+    return moved.view(batch, height, width, channels).permute(0, 3, 1, 2).to(features.dtype)
 
 
 def warp_image(images: Tensor, warps: LimbWarps, aggregate: str = "priority") -> Tensor:
