@@ -91,7 +91,7 @@ def render_png(generator: Generator, source_image: Tensor, source_pose: Tensor, 
         ValueError: for a size or shape that the generator does not take.
     """
     device = next(generator.parameters()).device
-    batch = (x.to(device)[None] for x in (source_image, source_pose, target_pose))
+    batch = (x.contiguous().to(device)[None] for x in (source_image, source_pose, target_pose))
     with torch.inference_mode():
         picture = generator.transfer(*batch).image
     return encode_png(to_uint8(picture)[0])
