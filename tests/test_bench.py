@@ -1,0 +1,221 @@
+"""The benchmarks measure what they say, and the deformable skip stays fast."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from figures import copy_people
+
+from sdgan_lib import bench
+from sdgan_lib.bench import (
+    SKIPS,
+    Convolutions,
+    Result,
+    Settings,
+    check_skip,
+    exponent,
+    format_table,
+    in_turn,
+    make_trainer,
+    medians,
+    peak_memory,
+    real_batch,
+    skip_run,
+    step_pieces,
+    warp_calls,
+)
+from sdgan_lib.cli import main
+from sdgan_lib.discriminators import DiscriminatorConfig
+from sdgan_lib.generators import make_inputs
+from sdgan_lib.presets import PRESETS
+from sdgan_lib.warping import deformable_skip
+
+LAPTOP = PRESETS["sdgan"].generator.channels[:4]
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    """The preset sdgan, made small, so that a whole benchmark takes seconds."""
+    preset = PRESETS["sdgan"].with_width(4)
+    recipe = replace(preset.recipe, batch_size=2, adversarial_start=0.0)
+    preset = replace(preset, discriminator=DiscriminatorConfig((4, 8)), recipe=recipe)
+    monkeypatch.setitem(PRESETS, "sdgan", preset)
+    return preset
+
+
+# The guard of the deformable skip
+
+
+def test_the_deformable_skip_equals_its_reference():
+    check_skip(Settings(), LAPTOP, 2)
+
+
+def test_a_wrong_skip_is_noticed(monkeypatch):
+    monkeypatch.setattr(bench, "deformable_skip", lambda f, w: deformable_skip(f, w) + 3e-5 * f)
+    with pytest.raises(AssertionError, match="not close"):
+        check_skip(Settings(), LAPTOP, 2)
+
+
+def test_the_deformable_skip_is_much_faster_and_smaller_than_its_reference():
+    runs = {who: skip_run(Settings(), skip, LAPTOP, 2) for who, skip in SKIPS.items()}
+    assert peak_memory(runs["ours"], "cpu") <= peak_memory(runs["reference"], "cpu") / 4
+    ratios = []
+    for _ in range(3):  # a noisy neighbour gets three chances
+        times = in_turn(runs, Settings(seconds=0.1), rounds=3)
+        ratios.append(np.median(medians(times["reference"]) / medians(times["ours"])))
+        if ratios[-1] >= 2.5:
+            return
+    pytest.fail(f"the reference took only {ratios} times as long as the deformable skip")
+
+
+# What is measured
+
+
+def test_convolutions_are_noted_counted_and_replayed():
+    x, w = torch.randn(2, 3, 8, 8), torch.randn(5, 3, 3, 3, requires_grad=True)
+    with Convolutions() as noted:
+        y = F.conv2d(x.to(memory_format=torch.channels_last), w, padding=1)
+        torch.relu(y).sum().backward()
+    (forward, arguments), (backward, _) = noted.calls
+    assert (forward, backward) == Convolutions.KERNELS
+    assert arguments[0].is_contiguous(memory_format=torch.channels_last)
+    multiply_adds = (
+        2 * 8 * 8 * 5 * 3 * 3 * 3
+    )  # of the forward pass, and as many for the one gradient that is wanted
+    x_bytes, w_bytes, y_bytes = 4 * x.numel(), 4 * w.numel(), 4 * y.numel()
+    assert noted.work() == [
+        (multiply_adds, x_bytes + w_bytes + y_bytes),
+        (multiply_adds, y_bytes + x_bytes + w_bytes + w_bytes),
+    ]
+    with Convolutions() as again:
+        noted.replay()
+    assert [function for function, _ in again.calls] == [forward, backward]
+
+
+def test_a_training_step_is_taken_apart_whole(tiny):
+    """The pieces do the convolutions of the whole step, none left out and none twice."""
+    batch = real_batch(Settings(), 2)
+    late = replace(tiny, recipe=replace(tiny.recipe, adversarial_start=0.5))
+    for progress in (0.0, 1.0):
+        trainer = make_trainer(Settings(), late, progress)
+        before = [w.detach().clone() for w in trainer.generator.parameters()]
+        with Convolutions() as whole:
+            trainer.train_step(batch)
+        assert all(torch.equal(a, b) for a, b in zip(before, trainer.generator.parameters(), strict=True))
+        pieces = step_pieces(trainer, iter([batch]))
+        assert list(pieces)[:3] == ["data", "inputs", "heat maps"]
+        with Convolutions() as parts:
+            for name in (
+                "inputs",
+                "heat maps",
+                "move",
+                "move back",
+                "forward",
+                "backward",
+                "discriminators",
+                "update",
+            ):
+                pieces[name]()
+        assert sorted(map(describe, parts.calls)) == sorted(map(describe, whole.calls))
+
+
+def describe(call) -> str:
+    function, arguments = call
+    return f"{function} {[x.shape if isinstance(x, torch.Tensor) else x for x in arguments]}"
+
+
+def test_the_warps_of_a_generator_are_noted(tiny):
+    batch = real_batch(Settings(), 2)
+    inputs = make_inputs(batch["source_image"], batch["source_pose"], batch["target_pose"])
+    calls = warp_calls(make_trainer(Settings(), tiny, 1.0).generator, inputs)
+    skips = [a[0] for f, a in calls if f.func is deformable_skip]
+    assert [list(x.shape) for x in skips] == [[2, 4 << i, 128 >> i, 64 >> i] for i in (3, 2, 1, 0)]
+    assert all(x.is_leaf and x.requires_grad for x in skips)
+
+
+def test_peak_memory_of_a_known_run():
+    mib = 2**18  # float32 numbers
+
+    def run() -> None:
+        a = torch.zeros(4 * mib)
+        b = a + 1  # 8 MiB
+        del a
+        c = torch.zeros(12 * mib)  # 16 MiB, the peak
+        del b, c
+        torch.zeros(9 * mib)
+
+    assert peak_memory(run, "cpu") == 16 * 2**20
+
+
+def test_exponent():
+    assert exponent([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
+
+
+def test_targets_and_table():
+    missed, met, plain = (
+        Result("p", "a", 3.0, 2.0, 4.0, "x", at_least=4),
+        Result("p", "b", 3.0, 3.0, 3.0, "ms", at_most=3),
+        Result("p", "c", 3.0, 3.0, 3.0, "ms"),
+    )
+    assert (missed.met, met.met, plain.met) == (False, True, None)
+    lines = format_table([missed, met, plain]).splitlines()[2:]
+    assert lines == [
+        "| p | a | 3 | 2–4 | x | ≥ 4, **missed** |",
+        "| p | b | 3 |  | ms | ≤ 3, met |",
+        "| p | c | 3 |  | ms |  |",
+    ]
+
+
+def test_the_command(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bench, "ROUNDS", 1)
+    data, out = copy_people(tmp_path / "people"), tmp_path / "deep" / "bench.json"
+    command = [
+        "bench",
+        "--device",
+        "cpu",
+        "--presets",
+        "sdgan",
+        "--parts",
+        "step",
+        "slider",
+        "--threads",
+        "1",
+    ]
+    command += ["--data", str(data)]
+    threads = torch.get_num_threads()
+    assert main([*command, "--seconds", "0.01", "--out", str(out), "--figures", str(tmp_path)]) == 0
+    torch.set_num_threads(threads)
+    record = json.loads(out.read_text(encoding="utf-8"))
+    assert {"cpu", "cores", "threads", "torch", "python"} <= set(record["machine"])
+    assert record["parts"] == ["step", "slider"] and record["date"][:2] == "20"
+    table = capsys.readouterr().out
+    found = {r["case"]: r for r in record["results"]}
+    for case, r in found.items():
+        assert f"| {r['part']} | {case} |" in table
+        assert np.isfinite([r["low"], r["value"], r["high"]]).all() and r["low"] <= r["value"] <= r["high"], (
+            case
+        )
+    ratio = found["sdgan: step / its convolutions"]
+    assert ratio["at_most"] == 1.5 and ratio["met"] == (ratio["value"] <= 1.5) and ratio["value"] > 1
+    assert 0 < found["sdgan: data, heat maps and warps / step"]["value"] < 200
+    assert sum(r["part"] == "slider" for r in record["results"]) == 2
+
+
+def test_growth_is_fitted_and_drawn(monkeypatch, tmp_path):
+    points = {str(n): (n, lambda n=n: torch.zeros(n * 2**18).add_(1)) for n in (1, 2, 4)}
+    monkeypatch.setattr(bench, "growth_series", lambda settings: {"sum against length": points})
+    results = {r.case: r for r in bench.bench_growth(Settings(seconds=0.01, figures=tmp_path))}
+    assert results["sum against length: 4, peak memory"].value == pytest.approx(4, rel=1e-4)
+    assert results["sum against length: exponent of memory"].value == pytest.approx(1, rel=1e-4)
+    assert results["sum against length: exponent of memory"].met
+    assert (tmp_path / "growth-cpu.png").stat().st_size > 5000
+
+
+def test_unknown_names_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no preset 'huge': choose from baseline"):
+        bench.bench(Settings(presets=("huge",)), ("step",), tmp_path / "x.json")
+    with pytest.raises(ValueError, match="no part 'speed': choose from warps"):
+        bench.bench(Settings(), ("speed",), tmp_path / "x.json")
