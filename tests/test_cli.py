@@ -45,7 +45,13 @@ def run(people, tmp_path_factory):
 
 
 def test_the_main_job_leaves_its_results(run):
-    assert {p.name for p in run.iterdir()} == {"checkpoint.pt", "log.jsonl", "metrics.json", "gallery.png"}
+    assert {p.name for p in run.iterdir()} == {
+        "checkpoint.pt",
+        "log.jsonl",
+        "metrics.json",
+        "gallery.png",
+        "deciles.png",
+    }
     metrics = json.loads((run / "metrics.json").read_text())
     assert {g: list(a) for g, a in metrics.items()} == {
         g: ["model", "copy_source", "warp_only", "mean_image"] for g in ("same_camera", "all")
