@@ -61,11 +61,13 @@ Run = Callable[[], object]
 class Result:
     """One figure: the median and the quartiles of what was measured, and its target if it has one.
 
-    `at_most` and `at_least` are the targets, in `unit`.
+    `part` of the benchmark, `subject` that was measured (a preset, say), and `figure`, what about it; `at_most` and
+    `at_least` are the targets, in `unit`.
     """
 
     part: str
-    case: str
+    subject: str
+    figure: str
     value: float
     low: float
     high: float
@@ -125,15 +127,19 @@ def medians(measured: list[Measurement]) -> np.ndarray:
     return np.array([m.median for m in measured])
 
 
-def result(part: str, case: str, values: Iterable[float], unit: str, **target: float) -> Result:
+def result(
+    part: str, subject: str, figure: str, values: Iterable[float], unit: str, **target: float
+) -> Result:
     """Median and quartiles of `values`."""
     low, value, high = np.percentile(np.asarray(list(values), float), [25, 50, 75]).tolist()
-    return Result(part, case, value, low, high, unit, **target)
+    return Result(part, subject, figure, value, low, high, unit, **target)
 
 
-def milliseconds(part: str, case: str, measured: list[Measurement], **target: float) -> Result:
+def milliseconds(
+    part: str, subject: str, figure: str, measured: list[Measurement], **target: float
+) -> Result:
     """Median and quartiles of all single times of a run, in ms."""
-    return result(part, case, [1e3 * t for m in measured for t in m.times], "ms", **target)
+    return result(part, subject, figure, [1e3 * t for m in measured for t in m.times], "ms", **target)
 
 
 def peak_memory(run: Run, device: str) -> int:
@@ -338,8 +344,8 @@ def bench_step(settings: Settings) -> list[Result]:
     """One training step of each preset: whole, beside its own convolutions alone, and taken apart."""
     products, copied = machine_rates(settings)
     results = [
-        result("step", "machine: float32 matrix product", [products / 1e9], "G multiply-adds/s"),
-        result("step", "machine: copy", [copied / 1e9], "GB/s"),
+        result("step", "machine", "float32 matrix product", [products / 1e9], "G multiply-adds/s"),
+        result("step", "machine", "copy", [copied / 1e9], "GB/s"),
     ]
     for name in settings.presets:
         preset = PRESETS[name]
@@ -386,15 +392,15 @@ def _step_results(
     prepared = 100 * (t["data"] + t["heat maps"] + warps) / t["step"]
     laptop = {} if case.endswith("-paper") else {"at_most": 10}
     return [
-        milliseconds("step", f"{case}: whole step", timed["step"]),
-        milliseconds("step", f"{case}: its convolutions alone", timed["convolutions"]),
-        result("step", f"{case}: step / its convolutions", t["step"] / t["convolutions"], "x", at_most=1.5),
-        result("step", f"{case}: multiply-adds of its convolutions", [sum(m for m, _ in counted) / 1e9], "G"),
-        result("step", f"{case}: bytes of its convolutions", [sum(b for _, b in counted) / 1e9], "GB"),
-        result("step", f"{case}: these at the machine's rates", [1e3 * floor], "ms"),
-        *(result("step", f"{case}: {part}", 1e3 * time, "ms") for part, time in taken_apart.items()),
-        result("step", f"{case}: what the parts do not see", 1e3 * rest, "ms"),
-        result("step", f"{case}: data, heat maps and warps / step", prepared, "%", **laptop),
+        milliseconds("step", case, "whole step", timed["step"]),
+        milliseconds("step", case, "its convolutions alone", timed["convolutions"]),
+        result("step", case, "step / its convolutions", t["step"] / t["convolutions"], "x", at_most=1.5),
+        result("step", case, "multiply-adds of its convolutions", [sum(m for m, _ in counted) / 1e9], "G"),
+        result("step", case, "bytes of its convolutions", [sum(b for _, b in counted) / 1e9], "GB"),
+        result("step", case, "these at the machine's rates", [1e3 * floor], "ms"),
+        *(result("step", case, part, 1e3 * time, "ms") for part, time in taken_apart.items()),
+        result("step", case, "what the parts do not see", 1e3 * rest, "ms"),
+        result("step", case, "data, heat maps and warps / step", prepared, "%", **laptop),
     ]
 
 
@@ -445,12 +451,12 @@ def bench_warps(settings: Settings) -> list[Result]:
         faster = medians(timed["reference"]) / medians(timed["ours"])
         peaks = {who: peak_memory(run, settings.device) / 2**20 for who, run in runs.items()}
         smaller = [peaks["ours"] / peaks["reference"]]
-        case = f"deformable skip, channels {', '.join(map(str, channels))}"
+        case = f"channels {', '.join(map(str, channels))}"
         results += [
-            *(milliseconds("warps", f"{case}: {who}", measured) for who, measured in timed.items()),
-            result("warps", f"{case}: reference / ours", faster, "x", at_least=target),
-            *(result("warps", f"{case}: {who}, peak memory", [peak], "MiB") for who, peak in peaks.items()),
-            result("warps", f"{case}: peak memory, ours / reference", smaller, "x", at_most=0.25),
+            *(milliseconds("warps", case, who, measured) for who, measured in timed.items()),
+            result("warps", case, "reference / ours", faster, "x", at_least=target),
+            *(result("warps", case, f"{who}, peak memory", [peak], "MiB") for who, peak in peaks.items()),
+            result("warps", case, "peak memory, ours / reference", smaller, "x", at_most=0.25),
         ]
     return results
 
@@ -497,10 +503,10 @@ def _inference_results(name: str, settings: Settings) -> list[Result]:
     many_rates = [64 / t for m in timed.pop("64") for t in m.times]
     target = {} if name.endswith("-paper") else {"at_most": 40}
     return [
-        milliseconds("inference", f"{name}: joints to PNG bytes", whole, **target),
-        result("inference", f"{name}: joints to PNG bytes, 95th percentile", [slow], "ms"),
-        *(milliseconds("inference", f"{name}: {piece}", measured) for piece, measured in timed.items()),
-        result("inference", f"{name}: batches of 64", many_rates, "images/s"),
+        milliseconds("inference", name, "joints to PNG bytes", whole, **target),
+        result("inference", name, "joints to PNG bytes, 95th percentile", [slow], "ms"),
+        *(milliseconds("inference", name, piece, measured) for piece, measured in timed.items()),
+        result("inference", name, "batches of 64", many_rates, "images/s"),
     ]
 
 
@@ -550,7 +556,10 @@ def bench_slider(settings: Settings) -> list[Result]:
         return move
 
     runs = {case: mover(*control) for case, control in slider_controls(settings).items()}
-    return [milliseconds("slider", case, measured) for case, measured in in_turn(runs, settings).items()]
+    return [
+        milliseconds("slider", case, "slider to PNG bytes", measured)
+        for case, measured in in_turn(runs, settings).items()
+    ]
 
 
 # Cost as the work grows
@@ -640,14 +649,16 @@ def bench_growth(settings: Settings) -> list[Result]:
         times = [float(np.median(medians(measured))) for measured in timed.values()]
         peaks = [peak_memory(run, settings.device) for _, run in points.values()]
         curves[series] = work, times, peaks
+        subject, against = series.split(" against ")
         for (label, measured), peak in zip(timed.items(), peaks, strict=True):
+            figure = f"{against} {label}"
             results += [
-                milliseconds("growth", f"{series}: {label}", measured),
-                result("growth", f"{series}: {label}, peak memory", [peak / 2**20], "MiB"),
+                milliseconds("growth", subject, f"{figure}: time", measured),
+                result("growth", subject, f"{figure}: peak memory", [peak / 2**20], "MiB"),
             ]
         for name, cost in (("time", times), ("memory", peaks)):
-            case = f"{series}: exponent of {name}"
-            results.append(result("growth", case, [exponent(work, cost)], "", at_most=1.1))
+            figure = f"{against}: exponent of {name}"
+            results.append(result("growth", subject, figure, [exponent(work, cost)], "", at_most=1.1))
     if settings.figures is not None:
         plot_growth(curves, settings.figures / f"growth-{settings.device}.png")
     return results
@@ -719,16 +730,20 @@ def machine(settings: Settings) -> dict[str, str | int]:
 
 
 def format_table(results: Sequence[Result]) -> str:
-    """The results as a Markdown table: median, quartiles, and target where there is one."""
-    lines = ["| part | what | median | quartiles | unit | target |", "|---|---|---|---|---|---|"]
+    """Results of one part as a Markdown table: figures down, subjects across; medians, and quartiles behind them."""
+    subjects = list(dict.fromkeys(r.subject for r in results))
+    rows: dict[tuple, dict[str, str]] = {}
     for r in results:
-        spread = "" if r.low == r.high else f"{r.low:.3g}–{r.high:.3g}"
-        target = ""
+        target = f"≤ {r.at_most:g}" if r.at_most else f"≥ {r.at_least:g}" if r.at_least else ""
+        cell = f"{r.value:.3g}" if r.value < 1000 else f"{r.value:.0f}"
+        if r.low != r.high:
+            cell += f" ({r.low:.3g}–{r.high:.3g})" if r.high < 1000 else f" ({r.low:.0f}–{r.high:.0f})"
         if r.met is not None:
-            target = f"≤ {r.at_most:g}" if r.at_most is not None else f"≥ {r.at_least:g}"
-            target += ", met" if r.met else ", **missed**"
-        lines.append(f"| {r.part} | {r.case} | {r.value:.4g} | {spread} | {r.unit} | {target} |")
-    return "\n".join(lines)
+            cell += " met" if r.met else " **missed**"
+        rows.setdefault((r.figure, r.unit, target), {})[r.subject] = cell
+    lines = [["", "unit", "target", *subjects], ["---"] * (3 + len(subjects))]
+    lines += [[*row, *(cells.get(subject, "") for subject in subjects)] for row, cells in rows.items()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def bench(settings: Settings, parts: Sequence[str], out: Path) -> list[Result]:
@@ -753,7 +768,7 @@ def bench(settings: Settings, parts: Sequence[str], out: Path) -> list[Result]:
     for part in parts:
         found = functions[part](settings)
         results += found
-        print(f"\n{format_table(found)}", flush=True)
+        print(f"\n{part}\n\n{format_table(found)}", flush=True)
     record |= {
         "parts": list(parts),
         "presets": list(settings.presets),

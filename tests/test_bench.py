@@ -156,16 +156,17 @@ def test_exponent():
 
 def test_targets_and_table():
     missed, met, plain = (
-        Result("p", "a", 3.0, 2.0, 4.0, "x", at_least=4),
-        Result("p", "b", 3.0, 3.0, 3.0, "ms", at_most=3),
-        Result("p", "c", 3.0, 3.0, 3.0, "ms"),
+        Result("p", "one", "a", 3.0, 2.0, 4.0, "x", at_least=4),
+        Result("p", "two", "b", 3000.0, 3000.0, 3000.0, "ms", at_most=3000),
+        Result("p", "two", "a", 4.5, 4.5, 4.5, "x", at_least=4),
     )
-    assert (missed.met, met.met, plain.met) == (False, True, None)
-    lines = format_table([missed, met, plain]).splitlines()[2:]
-    assert lines == [
-        "| p | a | 3 | 2–4 | x | ≥ 4, **missed** |",
-        "| p | b | 3 |  | ms | ≤ 3, met |",
-        "| p | c | 3 |  | ms |  |",
+    assert (missed.met, met.met, plain.met) == (False, True, True)
+    assert Result("p", "one", "c", 3.0, 3.0, 3.0, "ms").met is None
+    assert format_table([missed, met, plain]).splitlines() == [
+        "|  | unit | target | one | two |",
+        "| --- | --- | --- | --- | --- |",
+        "| a | x | ≥ 4 | 3 (2–4) **missed** | 4.5 met |",
+        "| b | ms | ≤ 3000 |  | 3000 met |",
     ]
 
 
@@ -192,25 +193,23 @@ def test_the_command(tiny, tmp_path, capsys, monkeypatch):
     assert {"cpu", "cores", "threads", "torch", "python"} <= set(record["machine"])
     assert record["parts"] == ["step", "slider"] and record["date"][:2] == "20"
     table = capsys.readouterr().out
-    found = {r["case"]: r for r in record["results"]}
-    for case, r in found.items():
-        assert f"| {r['part']} | {case} |" in table
-        assert np.isfinite([r["low"], r["value"], r["high"]]).all() and r["low"] <= r["value"] <= r["high"], (
-            case
-        )
-    ratio = found["sdgan: step / its convolutions"]
+    for r in record["results"]:
+        assert f"| {r['figure']} | {r['unit']} |" in table and f" | {r['subject']} |" in table
+        assert np.isfinite([r["low"], r["value"], r["high"]]).all() and r["low"] <= r["value"] <= r["high"], r
+    found = {r["figure"]: r for r in record["results"] if r["subject"] == "sdgan"}
+    ratio = found["step / its convolutions"]
     assert ratio["at_most"] == 1.5 and ratio["met"] == (ratio["value"] <= 1.5) and ratio["value"] > 1
-    assert 0 < found["sdgan: data, heat maps and warps / step"]["value"] < 200
+    assert 0 < found["data, heat maps and warps / step"]["value"] < 200
     assert sum(r["part"] == "slider" for r in record["results"]) == 2
 
 
 def test_growth_is_fitted_and_drawn(monkeypatch, tmp_path):
     points = {str(n): (n, lambda n=n: torch.zeros(n * 2**18).add_(1)) for n in (1, 2, 4)}
     monkeypatch.setattr(bench, "growth_series", lambda settings: {"sum against length": points})
-    results = {r.case: r for r in bench.bench_growth(Settings(seconds=0.01, figures=tmp_path))}
-    assert results["sum against length: 4, peak memory"].value == pytest.approx(4, rel=1e-4)
-    assert results["sum against length: exponent of memory"].value == pytest.approx(1, rel=1e-4)
-    assert results["sum against length: exponent of memory"].met
+    results = {r.figure: r for r in bench.bench_growth(Settings(seconds=0.01, figures=tmp_path))}
+    assert results["length 4: peak memory"].value == pytest.approx(4, rel=1e-4)
+    assert results["length: exponent of memory"].value == pytest.approx(1, rel=1e-4)
+    assert results["length: exponent of memory"].met
     assert (tmp_path / "growth-cpu.png").stat().st_size > 5000
 
 
