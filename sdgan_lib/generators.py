@@ -67,6 +67,11 @@ class GeneratorConfig:
         """Channels of the pose stream, level by level."""
         return tuple(int(c * self.pose_ratio) for c in self.channels)
 
+    def accepts(self, height: int, width: int) -> bool:
+        """Whether pictures of this size can be halved ``depth`` times and leave more than one pixel."""
+        step = 2**self.depth
+        return height % step == width % step == 0 and height * width > step * step
+
     def dropout_at(self, level: int) -> float:
         """Dropout rate of the decoder block that ends at ``level``: only the three innermost have any."""
         return self.dropout if level >= self.depth - 3 else 0.0
@@ -250,7 +255,7 @@ class Generator(nn.Module):
     def check_size(self, image: Tensor) -> None:
         height, width = image.shape[-2:]
         step = 2**self.config.depth
-        if height % step or width % step or height * width == step * step:
+        if not self.config.accepts(height, width):
             raise ValueError(
                 f"a generator of depth {self.config.depth} needs a height and width divisible by {step} (and more "
                 f"than {step}x{step} pixels), not {height}x{width}: resize the pictures or choose a smaller depth"

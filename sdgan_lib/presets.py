@@ -16,6 +16,9 @@ class Recipe:
         generator_rate, discriminator_rate: Adam's learning rates; both fall linearly to a fiftieth over the last
             ``decay_share`` of the budget.
         betas: Adam's.
+        half_size: share of the budget, from its start, in which pictures are trained on at half their size, as long as
+            the discriminators are not in and where the generator's depth allows it: a step costs well under half as
+            much, and what goes where is learned all the same.
         adversarial_start: share of the budget after which the discriminators come in; before it the generator
             learns from the L1 term alone, which is faster and brings the colours to their places first.
         ema_decay: of the generator's moving average, the weights that evaluation uses.
@@ -28,6 +31,7 @@ class Recipe:
     discriminator_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     decay_share: float = 0.5
+    half_size: float = 0.0
     adversarial_start: float = 0.0
     ema_decay: float = 0.999
     pairs: str = "all"
@@ -53,7 +57,7 @@ def _laptop(system: str) -> Preset:
         GeneratorConfig(system, width=16, depth=4, pose_ratio=0.5, norm="group", dropout=0.0),
         DiscriminatorConfig((16, 32, 64)),
         LossConfig(person_weight=3.0),
-        Recipe(8, 1e-3, 4e-4, adversarial_start=0.5, pairs="same-camera"),
+        Recipe(8, 1e-3, 4e-4, half_size=0.3, adversarial_start=0.5, pairs="same-camera"),
     )
 
 

@@ -105,6 +105,19 @@ def flip_pairs(batch: dict, flip: Tensor) -> dict:
     return out
 
 
+def halve_pairs(batch: dict) -> dict:
+    """The pairs of a batch at half their size: pictures averaged over 2x2 pixels, poses in pixels of the result.
+
+    Pixel centres lie at whole numbers, so that x becomes (x + 0.5) / 2 - 0.5.
+    """
+    out = dict(batch)
+    for key in ("source_image", "target_image"):
+        out[key] = downscale(batch[key], 2)
+    for key in ("source_pose", "target_pose"):
+        out[key] = (batch[key] + 0.5) / 2 - 0.5
+    return out
+
+
 class Objective:
     """The two losses of a step, each also given term by term for the log."""
 
@@ -410,7 +423,12 @@ def train(
         with open(run / LOG, "a", encoding="utf-8") as log, bar, interruptible() as interrupted:
             while (progress := budget.progress(trainer.step, trainer.seconds)) < 1:
                 trainer.set_progress(progress)
-                terms = trainer.train_step(to_device(next(iterator), trainer.device))
+                batch = to_device(next(iterator), trainer.device)
+                half = [side // 2 for side in batch["source_image"].shape[-2:]]
+                early = progress < preset.recipe.half_size and not trainer.adversarial
+                if early and preset.generator.accepts(*half):
+                    batch = halve_pairs(batch)
+                terms = trainer.train_step(batch)
                 trainer.seconds = before + time.monotonic() - started
                 if trainer.step % LOG_EVERY == 0:
                     record = {"step": trainer.step, "seconds": round(trainer.seconds, 1), **terms}

@@ -282,9 +282,9 @@ def sample_regions(features: Tensor, warps: LimbWarps) -> Tensor:
     x = torch.arange(width, device=maps.device, dtype=features.dtype)[:, None] - (width - 1) / 2
     y = torch.arange(height, device=maps.device, dtype=features.dtype)[:, None, None] - (height - 1) / 2
     grid = across * x + (down * y + shift)
-    repeated = features.repeat_interleave(len(REGIONS), dim=0)
-    sampled = F.grid_sample(repeated, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return sampled.unflatten(0, (-1, len(REGIONS)))
+    grid = grid.view(len(features), -1, width, 2)  # the regions one below the other
+    sampled = F.grid_sample(features, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return sampled.unflatten(2, (len(REGIONS), height)).movedim(2, 1)
 
 
 def warp_regions(features: Tensor, warps: LimbWarps) -> Tensor:
@@ -325,7 +325,7 @@ class _Gather:
         """The columns that are not empty, and for each, one after another, its rows and weights from an offset on."""
         column, order = self.column.flatten().sort(stable=True)
         used, count = column.unique_consecutive(return_counts=True)
-        return used.long(), order // 4, self.weight.flatten()[order], count.cumsum(0) - count
+        return used.long(), order >> 2, self.weight.flatten()[order], count.cumsum(0) - count
 
     def __call__(self, rows: Tensor) -> Tensor:
         return F.embedding_bag(self.column, rows, mode="sum", per_sample_weights=self.weight.to(rows.dtype))
@@ -334,7 +334,8 @@ class _Gather:
         """Add the product of the transpose with `rows` to `to`, in place."""
         used, row, weight, offset = self.transposed
         weight = weight.to(rows.dtype)
-        return to.index_add_(0, used, F.embedding_bag(row, rows, offset, mode="sum", per_sample_weights=weight))
+        sums = F.embedding_bag(row, rows, offset, mode="sum", per_sample_weights=weight)
+        return to.index_add_(0, used, sums)
 
 
 @dataclass(frozen=True, eq=False)
@@ -387,73 +388,65 @@ def _plan(warps: LimbWarps, aggregate: str) -> _Plan:
     """Prepare `deformable_skip` at the warps' own size; kept with the warps for later calls."""
     key = ("plan", aggregate)
     if key not in warps._cache:
-        moved, layers = _layers(warps, PRIORITY if aggregate == "priority" else REGIONS)
+        moves, layers = _layers(warps, PRIORITY if aggregate == "priority" else REGIONS)
         if aggregate == "priority":
             layers = layers[:1]
         place, region = (torch.cat(column) for column in zip(*layers, strict=True))
-        pixel = moved[place]
+        batch, y, x = moves.nonzero(as_tuple=True)
+        moved = (batch * warps.size[0] + y) * warps.size[1] + x
+        batch, y, x = batch[place], y[place], x[place]
         share = None
         if aggregate == "average":
             weights = warps.masks * warps.covering
-            weights = (weights / weights.sum(dim=1, keepdim=True)).flatten(2)
-            batch, within = _batch_and_place(pixel, warps)
-            share = weights[batch, region, within]
-        gather = _sampling(warps, pixel, region, share)
+            share = (weights / weights.sum(dim=1, keepdim=True))[batch, region, y, x]
+        gather = _sampling(warps, batch, region, y, x, share)
         warps._cache[key] = _Plan(moved, gather, [place for place, _ in layers[1:]])
     return warps._cache[key]
 
 
 def _layers(warps: LimbWarps, order: Sequence[str]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """Which pixels move, and for k = 0, 1, ...: for which of them a (k+1)-th region, and which, in this order.
+    """Which pixels move (bool `[B, H, W]`), and for k = 0, 1, ...: which of them, counted among those that move, a
+    (k+1)-th region covers, and which region, taken in this order.
 
     A pixel does not move where only the background covers it and the background's map is the identity.
     """
-    covering = warps.covering.flatten(2)
-    regions = torch.tensor([REGIONS.index(name) for name in order], device=covering.device)
-    bits = torch.zeros(len(covering), covering.shape[2], dtype=torch.int32, device=covering.device)
-    for k, name in enumerate(order):  # one bit for each region that covers the pixel, the first the lowest
-        bits |= covering[:, REGIONS.index(name)].int() << k
+    bit = {name: 1 << k for k, name in enumerate(order)}  # of a pixel's regions the first has the lowest
+    worth = torch.tensor([bit[name] for name in REGIONS], dtype=torch.int32, device=warps.masks.device)
+    bits = (warps.covering * worth[:, None, None]).sum(dim=1, dtype=torch.int32)
     identity = torch.eye(2, 3, device=warps.maps.device, dtype=warps.maps.dtype)
-    still = (warps.maps[:, BACKGROUND] == identity).all(-1).all(-1)
-    moves = (bits != 1 << order.index("background")) | ~still[:, None]
-    moved = moves.flatten().nonzero().squeeze(1)
-    bits = bits.flatten()[moved]
-    place = torch.arange(len(moved), device=moved.device)
+    still = (warps.maps[:, BACKGROUND] == identity).flatten(1).all(-1)
+    moves = (bits != bit["background"]) | ~still[:, None, None]
+    bits = bits[moves]
+    regions = torch.tensor([REGIONS.index(name) for name in order], device=bits.device)
+    place = torch.arange(len(bits), device=bits.device)
     layers = []
     while len(place) or not layers:
         rest = bits & (bits - 1)  # without the lowest bit
         layers.append((place, regions[(bits - rest).float().log2().long()]))
         more = rest.nonzero().squeeze(1)
         place, bits = place[more], rest[more]
-    return moved, layers
+    return moves, layers
 
 
-def _batch_and_place(pixel: Tensor, warps: LimbWarps) -> tuple[Tensor, Tensor]:
-    """Split pixels counted over the batch into the picture's number and the pixel within it."""
-    area = warps.size[0] * warps.size[1]
-    return pixel // area, pixel % area
-
-
-def _sampling(warps: LimbWarps, pixel: Tensor, region: Tensor, share: Tensor | None) -> _Gather:
-    """Bilinear sampling of the source for each (pixel, region), as a sparse matrix over source pixels."""
+def _sampling(
+    warps: LimbWarps, batch: Tensor, region: Tensor, y: Tensor, x: Tensor, share: Tensor | None
+) -> _Gather:
+    """Bilinear sampling of the source for each (picture, region, pixel), as a sparse matrix over source pixels."""
     height, width = warps.size
-    batch, place = _batch_and_place(pixel, warps)
-    x, y = place % width, place // width
-    xx, xy, x1, yx, yy, y1 = (
-        warps.maps.flatten(0, 1).flatten(1).T.contiguous()[:, batch * len(REGIONS) + region]
-    )
+    maps = warps.maps.view(-1, 6).index_select(0, batch * len(REGIONS) + region)
+    xx, xy, x1, yx, yy, y1 = maps.T.contiguous()
     source_x, source_y = xx * x + xy * y + x1, yx * x + yy * y + y1
     left, top = source_x.floor(), source_y.floor()
-    right_share, bottom_share = (source_x - left).float(), (source_y - top).float()
-    places, weights = [], []
-    for row, row_share in ((top, 1 - bottom_share), (top + 1, bottom_share)):
-        row_share = row_share * ((row >= 0) & (row < height))
-        row_start = (row.clamp(0, height - 1) + batch * height) * width
-        for column, column_share in ((left, 1 - right_share), (left + 1, right_share)):
-            weights.append(row_share * column_share * ((column >= 0) & (column < width)))
-            places.append(row_start + column.clamp(0, width - 1))
-    places, weights = torch.stack(places, dim=1).int(), torch.stack(weights, dim=1)
-    return _Gather(places, weights if share is None else weights * share[:, None])
+    right, bottom = (source_x - left).float(), (source_y - top).float()
+    rows, columns = torch.stack([top, top + 1]), torch.stack([left, left + 1])
+    row_share = torch.stack([1 - bottom, bottom]) * ((rows >= 0) & (rows < height))
+    column_share = torch.stack([1 - right, right]) * ((columns >= 0) & (columns < width))
+    weights = (row_share[:, None] * column_share).flatten(0, 1)
+    if share is not None:
+        weights = weights * share
+    first = (rows.clamp(0, height - 1) + batch * height) * width
+    places = (first[:, None] + columns.clamp(0, width - 1)).flatten(0, 1)
+    return _Gather(places.T.int().contiguous(), weights.T.contiguous())
 
 
 def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") -> Tensor:

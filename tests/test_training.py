@@ -15,9 +15,19 @@ from sdgan_lib import training
 from sdgan_lib.checkpoints import CheckpointError, load_checkpoint
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.generators import SYSTEMS, GeneratorConfig
+from sdgan_lib.heatmaps import decode, heatmaps
 from sdgan_lib.losses import LossConfig
 from sdgan_lib.presets import PRESETS, Preset, Recipe
-from sdgan_lib.training import Budget, ShuffledBatches, Trainer, TrainingError, flip_pairs, read_log, train
+from sdgan_lib.training import (
+    Budget,
+    ShuffledBatches,
+    Trainer,
+    TrainingError,
+    flip_pairs,
+    halve_pairs,
+    read_log,
+    train,
+)
 
 SIZE = (32, 32)
 
@@ -42,8 +52,6 @@ class Blobs(Dataset):
         return len(self.colours)
 
     def __getitem__(self, i):
-        from sdgan_lib.heatmaps import heatmaps
-
         item = {}
         for role, k in (("source", 2 * i), ("target", 2 * i + 1)):
             ink = heatmaps(self.poses[k : k + 1], *SIZE)[0].amax(0, keepdim=True)
@@ -143,6 +151,37 @@ def test_the_discriminators_come_in_when_the_recipe_says(tmp_path):
     trainer.set_progress(0.5)
     assert set(trainer.train_step(batch)) == {"l1", "d_loss", "adversarial"}
     assert not any(torch.equal(a, b) for a, b in zip(before, trainer.judge.parameters(), strict=True))
+
+
+def test_halved_pairs_show_the_joints_where_the_halved_poses_say():
+    pose = standing(4, (64, 32))
+    maps = heatmaps(pose, 64, 32)
+    half = halve_pairs({"source_image": maps, "target_image": maps, "source_pose": pose, "target_pose": pose})
+    assert half["source_image"].shape == half["target_image"].shape == (4, 18, 32, 16)
+    inside = ((pose > 3) & (pose < torch.tensor([28.0, 60.0]))).all(-1)
+    for role in ("source", "target"):
+        error = (decode(half[f"{role}_image"]) - half[f"{role}_pose"])[inside]
+        assert inside.sum() > 30 and error.abs().max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("depth", "adversarial_start", "sides"),
+    [(3, 0.5, [16] * 4 + [32] * 6), (3, 0.2, [16] * 2 + [32] * 8), (4, 0.5, [32] * 10)],
+)
+def test_a_run_begins_at_half_size_until_the_discriminators_come_in_where_the_depth_allows(
+    tmp_path, monkeypatch, depth, adversarial_start, sides
+):
+    preset = tiny(half_size=0.4, adversarial_start=adversarial_start)
+    preset = replace(preset, generator=replace(preset.generator, depth=depth))
+    seen, step = [], Trainer.train_step
+
+    def noting(trainer, batch):
+        seen.append(batch["target_image"].shape[-1])
+        return step(trainer, batch)
+
+    monkeypatch.setattr(Trainer, "train_step", noting)
+    train(Blobs(), preset, tmp_path, Budget(steps=10), device="cpu", quiet=True)
+    assert seen == sides
 
 
 def test_budget_in_minutes_and_steps():
