@@ -24,6 +24,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.ticker import LogLocator, NullLocator
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -42,7 +43,7 @@ from sdgan_lib.inference import render_png
 from sdgan_lib.plotting import HOUSE_STYLE, beside, draw_skeleton, encode_png, heatmap_overlay, to_uint8
 from sdgan_lib.pose import JOINT
 from sdgan_lib.presets import PRESETS, Preset
-from sdgan_lib.training import ShuffledBatches, Trainer, flip_pairs, to_device
+from sdgan_lib.training import ShuffledBatches, Trainer, flip_pairs, halve_pairs, to_device
 from sdgan_lib.warping import (
     LimbWarps,
     deformable_skip,
@@ -242,12 +243,16 @@ def fresh(warps: LimbWarps) -> LimbWarps:
     return LimbWarps(warps.maps, warps.masks, warps.size)
 
 
-def loaded_batches(settings: Settings, preset: Preset) -> Iterator[dict]:
-    """Endless batches as training draws them, but no picture is kept: each is read and decoded from its file."""
+def loaded_batches(settings: Settings, preset: Preset, halve: bool = False) -> Iterator[dict]:
+    """Endless batches as training draws them, but no picture is kept: each is read and decoded from its file.
+
+    `halve`: at half the size, as in the first share of a run.
+    """
     recipe = preset.recipe
     people = PersonPairs(settings.data, "train", pairs=recipe.pairs, masks=False, keep_in_memory=False)
     for batch in DataLoader(people, batch_sampler=ShuffledBatches(len(people), recipe.batch_size, 0)):
-        yield to_device(batch, settings.device)
+        batch = to_device(batch, settings.device)
+        yield halve_pairs(batch) if halve else batch
 
 
 def warp_calls(generator: nn.Module, inputs: Inputs) -> list[tuple[Callable, tuple]]:
@@ -349,12 +354,14 @@ def bench_step(settings: Settings) -> list[Result]:
     ]
     for name in settings.presets:
         preset = PRESETS[name]
-        phases = {name: 1.0}
+        phases = [(name, 1.0, False)]
         if preset.recipe.adversarial_start:
-            phases[f"{name}, before the discriminators come in"] = 0.0
-        for case, progress in phases.items():
+            phases.append((f"{name}, no D", 0.0, False))
+            if preset.recipe.half_size:
+                phases.append((f"{name}, no D, half size", 0.0, True))
+        for case, progress, halve in phases:
             trainer = make_trainer(settings, preset, progress)
-            batches = loaded_batches(settings, preset)
+            batches = loaded_batches(settings, preset, halve)
             results += _step_results(case, trainer, batches, settings, products, copied)
     return results
 
@@ -665,36 +672,32 @@ def bench_growth(settings: Settings) -> list[Result]:
 
 
 def plot_growth(curves: dict[str, tuple], path: Path) -> None:
-    """Draw time and peak memory of each series against its arithmetic, and the slope of proportion, as a PNG."""
-    subjects = sorted({series.split(" against ")[0] for series in curves}, reverse=True)
+    """Draw time and peak memory of each series against its work, and the slope of proportion, as a PNG."""
+    units = {"step": ("G multiply-adds", 1e9), "deformable skip": ("million numbers moved", 1e6)}
+    subjects = list(dict.fromkeys(series.split(" against ")[0] for series in curves))
     with plt.rc_context(HOUSE_STYLE):
-        figure, axes = plt.subplots(
-            2, len(subjects), figsize=(3.6 * len(subjects), 6), squeeze=False, layout="constrained"
-        )
+        size = 3.4 * len(subjects), 5.6
+        figure, axes = plt.subplots(2, len(subjects), figsize=size, squeeze=False, layout="constrained")
         for column, subject in zip(axes.T, subjects, strict=True):
+            unit, scale = units.get(subject, ("number of joints", 1))
             for series, (work, times, peaks) in curves.items():
-                if not series.startswith(subject + " against "):
-                    continue
-                for axis, cost in zip(column, (1e3 * np.array(times), np.array(peaks) / 2**20), strict=True):
-                    axis.loglog(
-                        work, cost, "o-", label=series.removeprefix(subject + " against "), markersize=4
-                    )
+                of, against = series.split(" against ")
+                if of == subject:
+                    for axis, cost in zip(
+                        column, (1e3 * np.array(times), np.array(peaks) / 2**20), strict=True
+                    ):
+                        axis.loglog(np.array(work) / scale, cost, "o-", label=against, markersize=4)
             for axis, quantity in zip(column, ("time [ms]", "peak memory [MiB]"), strict=True):
-                low, high = axis.get_xlim()
-                middle = np.sqrt(np.prod(axis.get_ylim()) / low / high)
-                axis.loglog(
-                    [low, high], [middle * low, middle * high], ":", color="#999999", label="in proportion"
-                )
+                ends = np.array(axis.get_xlim())
+                middle = np.sqrt(np.prod(axis.get_ylim()) / np.prod(ends))
+                axis.loglog(ends, middle * ends, ":", color="#999999", label="in proportion")
+                for scale_axis in (axis.xaxis, axis.yaxis):
+                    scale_axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                    scale_axis.set_major_formatter("{x:g}")
+                    scale_axis.set_minor_locator(NullLocator())
                 axis.set_ylabel(quantity)
                 axis.legend(fontsize="small")
-            column[0].set_title(subject.replace(", ", ",\n"), fontsize="medium")
-            unit = (
-                "joints"
-                if "heat maps" in subject
-                else "numbers moved"
-                if "skip" in subject
-                else "multiply-adds"
-            )
+            column[0].set_title(subject.replace(", ", ",\n", 1), fontsize="medium")
             column[-1].set_xlabel(unit)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path)
