@@ -220,7 +220,7 @@ class PartAttention(nn.Module):
         prior = self.OUTSIDE * (1 - masks)
         prior = torch.cat([prior, torch.full_like(prior[:, :1], self.OUTSIDE / 2)], 1)
         attention = (logits + prior).softmax(1)
-        kept = (attention[:, :-1, None] * candidates).sum(1)
+        kept = (attention[:, None, :-1] * candidates.movedim(1, 2)).sum(2)  # in the order of memory
         return kept + attention[:, -1:] * painted, attention
 
 

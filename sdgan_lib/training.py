@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm import tqdm
 
@@ -188,11 +188,11 @@ class Trainer:
         judge = MultiScaleDiscriminator(preset.discriminator, preset.generator.factors)
         judge = judge.to(self.device, memory_format=torch.channels_last)
 
-        def average(averaged: Tensor, current: Tensor, count: Tensor) -> Tensor:
+        def average(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
             decay = min(recipe.ema_decay, (1 + int(count)) / (10 + int(count)))
-            return averaged.lerp(current, 1 - decay)
+            get_ema_multi_avg_fn(decay)(averaged, current, count)
 
-        self.averaged = AveragedModel(generator, avg_fn=average)
+        self.averaged = AveragedModel(generator, multi_avg_fn=average)
         optimisers = [
             torch.optim.Adam(
                 network.parameters(), lr=rate, betas=recipe.betas, fused=self.device.type != "mps"

@@ -145,11 +145,13 @@ def limb_warps(
         torch.arange(height, device=size.device, dtype=torch.float32)[:, None],
     )
     masks = _masks(target, size, *pixels) & present[..., None, None]
-    masks = torch.cat([masks, ~masks.any(dim=1, keepdim=True)], dim=1).float()
+    covering = torch.cat([masks, ~masks.any(dim=1, keepdim=True)], dim=1)
     identity = torch.eye(2, 3, device=maps.device, dtype=maps.dtype)
     maps = torch.where(present[..., None, None], maps, identity)
     behind = maps[:, TORSO] if background == "torso" else identity.expand(len(maps), 2, 3)
-    return LimbWarps(torch.cat([maps, behind[:, None]], dim=1), masks, (height, width))
+    warps = LimbWarps(torch.cat([maps, behind[:, None]], dim=1), covering.float(), (height, width))
+    warps._cache["covering"] = covering  # at full size a region covers a pixel wholly or not at all
+    return warps
 
 
 def body_mask(pose: Tensor, height: int, width: int) -> Tensor:
