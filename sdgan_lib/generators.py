@@ -220,8 +220,9 @@ class PartAttention(nn.Module):
         prior = self.OUTSIDE * (1 - masks)
         prior = torch.cat([prior, torch.full_like(prior[:, :1], self.OUTSIDE / 2)], 1)
         attention = (logits + prior).softmax(1)
-        kept = (attention[:, None, :-1] * candidates.movedim(1, 2)).sum(2)  # in the order of memory
-        return kept + attention[:, -1:] * painted, attention
+        keep, paint = attention.split([len(REGIONS), 1], 1)
+        kept = (keep[:, None] * candidates.movedim(1, 2)).sum(2)  # in the order of memory
+        return kept + paint * painted, attention
 
 
 class Head(nn.Module):
@@ -239,10 +240,12 @@ class Head(nn.Module):
 
     def forward(self, features: Tensor, candidates: Tensor | None, masks: Tensor | None):
         out = self.layers(features)
-        painted = out[:, :3].tanh()
         if self.attend is None:
-            return painted, None
-        return self.attend(out[:, 3:], painted, candidates, masks)
+            return out.tanh(), None
+        # Plane by plane, as the candidates lie in memory, while they are mixed.
+        painted, logits = out.contiguous().split([3, len(REGIONS) + 1], 1)
+        image, attention = self.attend(logits, painted.tanh(), candidates, masks)
+        return image.contiguous(memory_format=torch.channels_last), attention
 
 
 class Generator(nn.Module):
