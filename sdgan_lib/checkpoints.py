@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,17 +37,34 @@ class CheckpointError(ValueError):
     """A checkpoint cannot be used; the message names the file and the remedy."""
 
 
-def save_checkpoint(path: Path, state: dict) -> None:
-    """Write ``state`` (tensors and plain Python values) so that ``path`` is always whole: old or new.
+@dataclass(frozen=True)
+class Start:
+    """The trained generator that a run started from, in place of fresh weights.
 
-    The bytes go to a temporary file beside it, reach the disk, and then take its name in one step.
+    Attributes:
+        digest: of its weights, see :func:`weights_digest`.
+        steps, minutes: of training that had gone into it, those of the runs before it included.
     """
+
+    digest: str
+    steps: int
+    minutes: float
+
+
+def save_checkpoint(path: Path, state: dict) -> None:
+    """Write ``state`` (tensors and plain Python values) so that ``path`` is always whole: old or new."""
+    with _whole(path) as temporary:
+        torch.save({"format": FORMAT, "architecture": ARCHITECTURE, **state}, temporary)
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` to write to; what was written reaches the disk, then takes the name ``path``."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as f:
-        torch.save({"format": FORMAT, "architecture": ARCHITECTURE, **state}, f)
-        f.flush()
+    yield temporary
+    with open(temporary, "r+b") as f:
         os.fsync(f.fileno())
     os.replace(temporary, path)
 
@@ -105,6 +123,11 @@ def preset_from_dict(values: dict) -> Preset:
     )
 
 
+def start_from_dict(values: dict | None) -> Start | None:
+    """A :class:`Start` as it stands in a checkpoint; None where none is named, as in older ones."""
+    return None if values is None else Start(**values)
+
+
 def load_generator(path: Path, device: str | torch.device = "cpu") -> Generator:
     """The generator of a checkpoint with its averaged (EMA) weights, in evaluation mode on ``device``.
 
@@ -131,6 +154,22 @@ def load_generator(path: Path, device: str | torch.device = "cpu") -> Generator:
     return generator.to(device).eval()
 
 
+def start_from(path: Path) -> Start:
+    """What a run has to note that starts from this checkpoint; arguments and errors as of :func:`load_generator`."""
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        exported = read_exported(path)
+        digest, before = exported.digest, exported.start
+        steps, minutes = exported.steps, exported.minutes
+    else:
+        state = load_checkpoint(path)
+        digest, before = weights_digest(state["ema"]), start_from_dict(state.get("start"))
+        steps, minutes = state["step"], state["seconds"] / 60
+    if before is not None:
+        steps, minutes = steps + before.steps, minutes + before.minutes
+    return Start(digest, steps, round(minutes, 2))
+
+
 @dataclass(frozen=True)
 class Exported:
     """An exported generator and where it comes from.
@@ -138,20 +177,24 @@ class Exported:
     Attributes:
         preset: what was trained, and how.
         weights: averaged weights by name, in half precision.
-        steps: steps of training.
-        minutes: minutes of training.
+        digest: of these weights, see :func:`weights_digest`.
+        steps: steps of training of its run.
+        minutes: minutes of training of its run.
         seed: of the run.
         commit: of the code that trained it; empty if not recorded.
         metrics: as :func:`sdgan_lib.evaluation.evaluate` returns them; None if the run was not evaluated.
+        start: what the run started from; None if from fresh weights.
     """
 
     preset: Preset
     weights: dict[str, Tensor]
+    digest: str
     steps: int
     minutes: float
     seed: int
     commit: str = ""
     metrics: Metrics | None = None
+    start: Start | None = None
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
@@ -185,16 +228,19 @@ def read_exported(path: Path) -> Exported:
         )
     try:
         _check_architecture(path, int(metadata["architecture"]))
-        if weights_digest(weights) != metadata["digest"]:
+        digest = weights_digest(weights)
+        if digest != metadata["digest"]:
             raise CheckpointError(f"{path}: damaged, its weights do not match its digest; get it anew")
         return Exported(
             preset_from_dict(json.loads(metadata["preset"])),
             weights,
+            digest,
             int(metadata["steps"]),
             float(metadata["minutes"]),
             int(metadata["seed"]),
             metadata["commit"],
             json.loads(metadata["metrics"]),
+            start_from_dict(json.loads(metadata.get("start", "null"))),
         )
     except CheckpointError:
         raise
@@ -217,30 +263,32 @@ def export_generator(checkpoint: Path, out: Path, commit: str = "") -> Exported:
     """
     checkpoint, out = Path(checkpoint), Path(out)
     state = load_checkpoint(checkpoint)
+    weights = {name: value.half().contiguous() for name, value in state["ema"].items()}
     exported = Exported(
         preset_from_dict(state["preset"]),
-        {name: value.half().contiguous() for name, value in state["ema"].items()},
+        weights,
+        weights_digest(weights),
         state["step"],
         round(state["seconds"] / 60, 2),
         state["seed"],
         commit,
         _metrics_beside(checkpoint),
+        start_from_dict(state.get("start")),
     )
     metadata = {
         "format": EXPORT_FORMAT,
         "architecture": str(ARCHITECTURE),
-        "digest": weights_digest(exported.weights),
+        "digest": exported.digest,
         "preset": json.dumps(preset_to_dict(exported.preset)),
         "steps": str(exported.steps),
         "minutes": str(exported.minutes),
         "seed": str(exported.seed),
         "commit": exported.commit,
         "metrics": json.dumps(exported.metrics),
+        "start": json.dumps(None if exported.start is None else asdict(exported.start)),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(out.name + ".part")
-    save_file(exported.weights, temporary, metadata)
-    os.replace(temporary, out)
+    with _whole(out) as temporary:
+        save_file(exported.weights, temporary, metadata)
     return exported
 
 

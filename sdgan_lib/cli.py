@@ -37,6 +37,8 @@ class Train:
     """of weights, order of pairs and dropout"""
     resume: bool = False
     """go on from the run's last checkpoint (preset and seed are then the run's own)"""
+    start_from: Path | None = None
+    """trained generator (checkpoint.pt or .safetensors) to train further, for your own data, say"""
     device: Device = "auto"
     """where to train"""
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
@@ -72,6 +74,7 @@ class Train:
             device=self.device,
             mixed_precision=self.mixed_precision,
             resume=self.resume,
+            start=self.start_from,
             checkpoint_minutes=self.checkpoint_minutes,
             workers=self.workers,
         )

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, default_collate
 from tqdm import tqdm
 
-from sdgan_lib.checkpoints import ARCHITECTURE, CheckpointError, Metrics, read_exported, weights_digest
+from sdgan_lib.checkpoints import ARCHITECTURE, CheckpointError, Metrics, read_exported
 from sdgan_lib.datasets import PersonPairs, identity, read_image
 from sdgan_lib.generators import Generator
 from sdgan_lib.metrics import HIGHER_IS_BETTER, METRICS, image_metrics, mean_metrics, pose_mask
@@ -280,7 +280,7 @@ there is something to show at once. This card is written from what the file itse
 |---|---|
 | system | `{config.system}`, width {config.width}, depth {config.depth}; {weights:,} weights |
 | data | `data/people`, training split, {pairs}; 250 identities |
-| budget | {exported.minutes:.0f} minutes, {exported.steps:,} steps of {recipe.batch_size} pairs, seed {exported.seed} |
+| budget | {exported.minutes:.0f} minutes, {exported.steps:,} steps of {recipe.batch_size} pairs, seed {exported.seed}{total} |
 | learning rates | generator {recipe.generator_rate:g}, discriminators {recipe.discriminator_rate:g} |
 | rest of the recipe | in the file's metadata, under `preset` |
 | trained at | commit {commit} |
@@ -318,7 +318,7 @@ or `python -m sdgan_lib generate --checkpoint data/checkpoints/{name} --source .
 
 ## How it was made, and how to replace it
 
-    python -m sdgan_lib train --system {config.system} --minutes {exported.minutes:.0f} --name shipped
+    python -m sdgan_lib train --system {config.system} --minutes {exported.minutes:.0f}{start_option} --name shipped
     python -m sdgan_lib export runs/shipped/checkpoint.pt data/checkpoints/{name} --commit COMMIT
     cp runs/shipped/gallery.png runs/shipped/deciles.png data/checkpoints/
     python -m sdgan_lib card data/checkpoints/{name}
@@ -362,6 +362,13 @@ def model_card(path: Path) -> str:
         raise CheckpointError(
             f"{path}: it holds no metrics; run python -m sdgan_lib evaluate on the run's checkpoint, then export anew"
         )
+    start, total, start_option = exported.start, "", ""
+    if start is not None:
+        total = (
+            f"; they started from the weights `{start.digest[:12]}…` of {start.minutes:.0f} minutes, {start.steps:,} "
+            f"steps: {start.minutes + exported.minutes:.0f} minutes in all"
+        )
+        start_option = " --start-from START"
     return CARD.format(
         name=path.name,
         size=path.stat().st_size / 1e6,
@@ -372,6 +379,8 @@ def model_card(path: Path) -> str:
         pairs="pairs of one camera" if exported.preset.recipe.pairs == "same-camera" else "all pairs",
         commit=f"`{exported.commit}`" if exported.commit else "not recorded",
         architecture=ARCHITECTURE,
-        digest=weights_digest(exported.weights),
+        digest=exported.digest,
         tables=markdown_tables(exported.metrics),
+        total=total,
+        start_option=start_option,
     )

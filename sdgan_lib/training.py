@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,10 +23,14 @@ from tqdm import tqdm
 
 from sdgan_lib.checkpoints import (
     CheckpointError,
+    Start,
     load_checkpoint,
+    load_generator,
     preset_from_dict,
     preset_to_dict,
     save_checkpoint,
+    start_from,
+    start_from_dict,
 )
 from sdgan_lib.discriminators import MultiScaleDiscriminator
 from sdgan_lib.generators import Generated, Inputs, downscale, make_generator, make_inputs
@@ -204,7 +208,26 @@ class Trainer:
         )
         self.objective = Objective(preset.losses, self.device)
         self.step, self.seconds = 0, 0.0
+        self.start: Start | None = None
         self.set_progress(0.0)
+
+    def start_from(self, path: Path) -> None:
+        """Take the generator's weights from a trained one (a run's checkpoint, or an exported file).
+
+        Raises:
+            CheckpointError: it cannot be read, or is another generator than the preset's.
+        """
+        trained = load_generator(path)
+        ours, theirs = asdict(self.preset.generator), asdict(trained.config)
+        if other := [name for name in ours if ours[name] != theirs[name]]:
+            differences = ", ".join(f"{name} {theirs[name]!r} instead of {ours[name]!r}" for name in other)
+            raise CheckpointError(
+                f"{path}: not the generator that is to be trained, but one with {differences}; choose its --system "
+                "and --width"
+            )
+        self.accelerator.unwrap_model(self.generator).load_state_dict(trained.state_dict())
+        self.averaged.module.load_state_dict(trained.state_dict())
+        self.start = start_from(path)
 
     def set_progress(self, progress: float) -> None:
         """Prepare for this share of the budget (0 to 1): learning rates, and whether the discriminators are in.
@@ -286,6 +309,7 @@ class Trainer:
             "seed": self.seed,
             "step": self.step,
             "seconds": self.seconds,
+            "start": None if self.start is None else asdict(self.start),
             "generator": unwrap(self.generator).state_dict(),
             "ema": self.averaged.module.state_dict(),
             "ema_count": int(self.averaged.n_averaged),
@@ -306,6 +330,7 @@ class Trainer:
         self.generator_optimiser.load_state_dict(state["generator_optimiser"])
         self.judge_optimiser.load_state_dict(state["judge_optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
+        self.start = start_from_dict(state.get("start"))
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
@@ -360,6 +385,7 @@ def train(
     device: str = "auto",
     mixed_precision: str = "no",
     resume: bool = False,
+    start: Path | None = None,
     checkpoint_minutes: float = 2.0,
     workers: int = 0,
     quiet: bool = False,
@@ -371,13 +397,15 @@ def train(
         run: folder of the run; receives ``checkpoint.pt`` and ``log.jsonl`` (one line of terms every 10 steps).
         budget: when to stop.
         resume: go on from the folder's checkpoint; preset and seed are then the checkpoint's own.
+        start: a trained generator (a run's checkpoint, or an exported file) whose weights to start from. Its person is
+            already in place, so that ``half_size`` is set to 0; the discriminators start afresh.
         checkpoint_minutes: time between checkpoints; 0 writes one after every step.
         workers: processes that read pictures; 0 reads them in this one.
         quiet: no progress bar.
 
     Raises:
         TrainingError: a term of the loss was not finite. The last good checkpoint is named.
-        CheckpointError: nothing to resume, or something there that would be overwritten.
+        CheckpointError: nothing to resume, something there that would be overwritten, or a ``start`` that does not fit.
         KeyboardInterrupt: when Ctrl-C is pressed, after the step is finished and saved.
     """
     run = Path(run)
@@ -387,10 +415,14 @@ def train(
         preset, seed = preset_from_dict(state["preset"]), state["seed"]
     elif path.exists():
         raise CheckpointError(f"{path} exists: go on with --resume, or choose another --name")
-    run.mkdir(parents=True, exist_ok=True)
+    elif start is not None:
+        preset = replace(preset, recipe=replace(preset.recipe, half_size=0.0))
     trainer = Trainer(preset, seed, device, mixed_precision)
     if resume:
         trainer.load_state(state)
+    elif start is not None:
+        trainer.start_from(start)
+    run.mkdir(parents=True, exist_ok=True)
     _cut_log(run / LOG, trainer.step)
     batches = ShuffledBatches(len(dataset), preset.recipe.batch_size, seed, trainer.step)
     loader = DataLoader(

@@ -271,3 +271,11 @@ def test_a_card_needs_metrics_and_shows_them(result, tmp_path):
     for answers in result.values():
         for values in answers.values():
             assert f"| {values['fg_ssim']:.3f} | {values['fg_l1']:.3f} | {values['fg_psnr']:.2f} |" in card
+    assert "minutes in all" not in card and "--start-from" not in card
+    start = {"digest": "0123456789abcdef", "steps": 5000, "minutes": 40.0}
+    save_checkpoint(tmp_path / "c.pt", {**state, "step": 1234, "seconds": 180.0, "seed": 5, "start": start})
+    write_metrics(result, tmp_path / "metrics.json")
+    export_generator(tmp_path / "c.pt", tmp_path / "g.safetensors")
+    card = model_card(tmp_path / "g.safetensors")
+    for text in ("3 minutes, 1,234", "`0123456789ab…` of 40 minutes, 5,000 steps", "43 minutes in all", "--start-from"):
+        assert text in card

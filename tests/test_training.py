@@ -12,7 +12,14 @@ from figures import standing
 from torch.utils.data import Dataset
 
 from sdgan_lib import training
-from sdgan_lib.checkpoints import CheckpointError, load_checkpoint
+from sdgan_lib.checkpoints import (
+    CheckpointError,
+    Start,
+    export_generator,
+    load_checkpoint,
+    read_exported,
+    start_from,
+)
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.generators import SYSTEMS, GeneratorConfig
 from sdgan_lib.heatmaps import decode, heatmaps
@@ -275,6 +282,35 @@ class Poisoned(Blobs):
         if i == self.poisoned:
             item["target_image"] = item["target_image"] * torch.nan
         return item
+
+
+def test_a_run_starts_from_a_trained_generator_and_notes_all_that_went_into_it(tmp_path):
+    preset = tiny(half_size=0.9, adversarial_start=0.9, generator_rate=1e-9, discriminator_rate=1e-9)
+    options = {"device": "cpu", "quiet": True}
+    first = load_checkpoint(train(Blobs(), preset, tmp_path / "first", Budget(steps=4), **options))
+    assert first["start"] is None
+    export_generator(tmp_path / "first" / "checkpoint.pt", tmp_path / "g.safetensors")
+    for i, file in enumerate([tmp_path / "first" / "checkpoint.pt", tmp_path / "g.safetensors"]):
+        run = tmp_path / f"second{i}"
+        second = load_checkpoint(train(Blobs(), preset, run, Budget(steps=3), seed=1, start=file, **options))
+        for name, weight in first["ema"].items():  # of another seed, with rates next to nothing
+            torch.testing.assert_close(second["ema"][name], weight, atol=1e-3, rtol=1e-3)
+        assert second["step"] == 3 and second["start"]["steps"] == 4
+        assert second["preset"]["recipe"]["half_size"] == 0.0
+    assert second["start"]["digest"] == read_exported(tmp_path / "g.safetensors").digest
+    train(Blobs(), preset, run, Budget(steps=5), resume=True, **options)
+    exported = export_generator(run / "checkpoint.pt", tmp_path / "second.safetensors")
+    assert read_exported(tmp_path / "second.safetensors").start == exported.start == Start(**second["start"])
+    for file in (run / "checkpoint.pt", tmp_path / "second.safetensors"):
+        assert start_from(file).steps == 4 + 5
+
+
+def test_a_run_does_not_start_from_another_generator(tmp_path):
+    path = train(Blobs(), tiny("deformable"), tmp_path / "a", Budget(steps=1), device="cpu", quiet=True)
+    message = r"a/checkpoint\.pt: not .* with system 'deformable' instead of 'sdgan'; choose its --system"
+    with pytest.raises(CheckpointError, match=message):
+        train(Blobs(), tiny(), tmp_path / "b", Budget(steps=1), device="cpu", quiet=True, start=path)
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_term_and_last_good_checkpoint(tmp_path):
