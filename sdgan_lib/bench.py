@@ -292,9 +292,20 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict]) -> dict[str, Run]:
     outside = Generated([x.detach().requires_grad_() for x in generated.images], [])
     weights = [w for w in trainer.generator.parameters() if w.requires_grad]
     ones = [torch.ones_like(x) for x in generated.images]
+    # Body masks are drawn when they are first asked for: by this generator's attention, by this loss.
+    drawn = [name for name in ("source_body", "target_body") if name in vars(inputs)]
+    if preset.losses.person_weight and "target_body" not in drawn:
+        drawn.append("target_body")
 
     def prepare() -> None:
-        make_inputs(*given, config.background)
+        made = make_inputs(*given, config.background)
+        for name in drawn:
+            getattr(made, name)
+
+    def forward() -> Generated:
+        again = replace(inputs, warps=fresh(inputs.warps))
+        vars(again).update({name: getattr(inputs, name) for name in drawn})
+        return trainer.generator(again)
 
     def draw() -> None:
         for pose in given[1:]:
@@ -338,7 +349,7 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict]) -> dict[str, Run]:
         "heat maps": draw,
         "move": move,
         "move back": move_back,
-        "forward": lambda: trainer.generator(replace(inputs, warps=fresh(inputs.warps))),
+        "forward": forward,
         "backward": lambda: torch.autograd.grad(generated.images, weights, ones, retain_graph=True),
         "discriminators": judge,
         "update": update,
@@ -387,7 +398,7 @@ def _step_results(
     taken_apart = {
         "data (every picture read and decoded)": t["data"],
         "heat maps": t["heat maps"],
-        "warps: maps and masks": t["inputs"] - t["heat maps"],
+        "maps and masks of limbs and bodies": t["inputs"] - t["heat maps"],
         "warps: features moved, forward": t["move"],
         "warps: features moved, backward": t["move back"],
         "generator forward, warps apart": t["forward"] - t["move"],

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from figures import copy_people
 
-from sdgan_lib import bench
+from sdgan_lib import bench, generators
 from sdgan_lib.bench import (
     SKIPS,
     Convolutions,
@@ -31,7 +31,7 @@ from sdgan_lib.cli import main
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.generators import make_inputs
 from sdgan_lib.presets import PRESETS
-from sdgan_lib.warping import deformable_skip
+from sdgan_lib.warping import body_mask, deformable_skip
 
 LAPTOP = PRESETS["sdgan"].generator.channels[:4]
 
@@ -120,6 +120,17 @@ def test_a_training_step_is_taken_apart_whole(tiny):
             ):
                 pieces[name]()
         assert sorted(map(describe, parts.calls)) == sorted(map(describe, whole.calls))
+
+
+def test_body_masks_count_with_what_is_prepared(tiny, monkeypatch):
+    pieces = step_pieces(make_trainer(Settings(), tiny, 1.0), iter([real_batch(Settings(), 2)]))
+    drawn = []
+    monkeypatch.setattr(generators, "body_mask", lambda *a: drawn.append(a) or body_mask(*a))
+    pieces["inputs"]()
+    assert len(drawn) == 2  # the attention's and the loss's
+    for name in ("forward", "discriminators"):
+        pieces[name]()
+    assert len(drawn) == 2
 
 
 def describe(call) -> str:
