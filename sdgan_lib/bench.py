@@ -296,6 +296,7 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict]) -> dict[str, Run]:
     drawn = [name for name in ("source_body", "target_body") if name in vars(inputs)]
     if preset.losses.person_weight and "target_body" not in drawn:
         drawn.append("target_body")
+    bodies = {name: getattr(inputs, name) for name in drawn}
 
     def prepare() -> None:
         made = make_inputs(*given, config.background)
@@ -304,7 +305,7 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict]) -> dict[str, Run]:
 
     def forward() -> Generated:
         again = replace(inputs, warps=fresh(inputs.warps))
-        vars(again).update({name: getattr(inputs, name) for name in drawn})
+        vars(again).update(bodies)
         return trainer.generator(again)
 
     def draw() -> None:
