@@ -293,9 +293,8 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict]) -> dict[str, Run]:
     weights = [w for w in trainer.generator.parameters() if w.requires_grad]
     ones = [torch.ones_like(x) for x in generated.images]
     # Body masks are drawn when they are first asked for: by this generator's attention, by this loss.
-    drawn = [name for name in ("source_body", "target_body") if name in vars(inputs)]
-    if preset.losses.person_weight and "target_body" not in drawn:
-        drawn.append("target_body")
+    wanted = {"source_body": "source_body" in vars(inputs), "target_body": bool(preset.losses.person_weight)}
+    drawn = [name for name, yes in wanted.items() if yes]
     bodies = {name: getattr(inputs, name) for name in drawn}
 
     def prepare() -> None:

@@ -140,34 +140,39 @@ def load_generator(path: Path, device: str | torch.device = "cpu") -> Generator:
     path = Path(path)
     if path.suffix == ".safetensors":
         exported = read_exported(path)
-        preset, weights = exported.preset, exported.weights  # load_state_dict widens them
+        generator = _generator(path, exported.preset, exported.weights)
+    else:
+        state = load_checkpoint(path)
+        generator = _generator(path, preset_from_dict(state["preset"]), state["ema"])
+    return generator.to(device)
+
+
+def load_start(path: Path) -> tuple[Generator, Start]:
+    """A trained generator, as of :func:`load_generator`, and what a run has to note that starts from it."""
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        exported = read_exported(path)
+        preset, weights, digest = exported.preset, exported.weights, exported.digest
+        before, steps, minutes = exported.start, exported.steps, exported.minutes
     else:
         state = load_checkpoint(path)
         preset, weights = preset_from_dict(state["preset"]), state["ema"]
+        digest, before = weights_digest(weights), start_from_dict(state.get("start"))
+        steps, minutes = state["step"], state["seconds"] / 60
+    if before is not None:
+        steps, minutes = steps + before.steps, minutes + before.minutes
+    return _generator(path, preset, weights), Start(digest, steps, round(minutes, 2))
+
+
+def _generator(path: Path, preset: Preset, weights: Mapping[str, Tensor]) -> Generator:
     generator = make_generator(preset.generator)
     try:
-        generator.load_state_dict(weights)
+        generator.load_state_dict(weights)  # widens those in half precision
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(
             f"{path}: its weights do not fit the networks of this version; train anew"
         ) from error
-    return generator.to(device).eval()
-
-
-def start_from(path: Path) -> Start:
-    """What a run has to note that starts from this checkpoint; arguments and errors as of :func:`load_generator`."""
-    path = Path(path)
-    if path.suffix == ".safetensors":
-        exported = read_exported(path)
-        digest, before = exported.digest, exported.start
-        steps, minutes = exported.steps, exported.minutes
-    else:
-        state = load_checkpoint(path)
-        digest, before = weights_digest(state["ema"]), start_from_dict(state.get("start"))
-        steps, minutes = state["step"], state["seconds"] / 60
-    if before is not None:
-        steps, minutes = steps + before.steps, minutes + before.minutes
-    return Start(digest, steps, round(minutes, 2))
+    return generator.eval()
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,10 @@ from sdgan_lib.checkpoints import (
     CheckpointError,
     Start,
     load_checkpoint,
-    load_generator,
+    load_start,
     preset_from_dict,
     preset_to_dict,
     save_checkpoint,
-    start_from,
     start_from_dict,
 )
 from sdgan_lib.discriminators import MultiScaleDiscriminator
@@ -217,7 +216,7 @@ class Trainer:
         Raises:
             CheckpointError: it cannot be read, or is another generator than the preset's.
         """
-        trained = load_generator(path)
+        trained, start = load_start(path)
         ours, theirs = asdict(self.preset.generator), asdict(trained.config)
         if other := [name for name in ours if ours[name] != theirs[name]]:
             differences = ", ".join(f"{name} {theirs[name]!r} instead of {ours[name]!r}" for name in other)
@@ -227,7 +226,7 @@ class Trainer:
             )
         self.accelerator.unwrap_model(self.generator).load_state_dict(trained.state_dict())
         self.averaged.module.load_state_dict(trained.state_dict())
-        self.start = start_from(path)
+        self.start = start
 
     def set_progress(self, progress: float) -> None:
         """Prepare for this share of the budget (0 to 1): learning rates, and whether the discriminators are in.

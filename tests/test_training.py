@@ -17,8 +17,8 @@ from sdgan_lib.checkpoints import (
     Start,
     export_generator,
     load_checkpoint,
+    load_start,
     read_exported,
-    start_from,
 )
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.generators import SYSTEMS, GeneratorConfig
@@ -302,7 +302,7 @@ def test_a_run_starts_from_a_trained_generator_and_notes_all_that_went_into_it(t
     exported = export_generator(run / "checkpoint.pt", tmp_path / "second.safetensors")
     assert read_exported(tmp_path / "second.safetensors").start == exported.start == Start(**second["start"])
     for file in (run / "checkpoint.pt", tmp_path / "second.safetensors"):
-        assert start_from(file).steps == 4 + 5
+        assert load_start(file)[1].steps == 4 + 5
 
 
 def test_a_run_does_not_start_from_another_generator(tmp_path):
