@@ -34,16 +34,19 @@ from torch.utils.data import DataLoader, default_collate
 from torch.utils.flop_counter import FlopCounterMode
 
 from sdgan_lib import generators
+from sdgan_lib.batches import ShuffledBatches, flip_pairs, halve_pairs, to_device
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.discriminators import PatchDiscriminator
 from sdgan_lib.encoders import TwoStreamEncoder
-from sdgan_lib.generators import WARPED_LEVELS, Generated, Inputs, make_generator, make_inputs
+from sdgan_lib.generators import WARPED_LEVELS, make_generator
 from sdgan_lib.heatmaps import heatmaps
+from sdgan_lib.images import encode_png, to_uint8
 from sdgan_lib.inference import render_png
-from sdgan_lib.plotting import HOUSE_STYLE, beside, draw_skeleton, encode_png, heatmap_overlay, to_uint8
+from sdgan_lib.inputs import Generated, Inputs, make_inputs
+from sdgan_lib.plotting import HOUSE_STYLE, beside, draw_skeleton, heatmap_overlay
 from sdgan_lib.pose import JOINT
 from sdgan_lib.presets import PRESETS, Preset
-from sdgan_lib.training import ShuffledBatches, Trainer, flip_pairs, halve_pairs, to_device
+from sdgan_lib.training import Trainer
 from sdgan_lib.warping import (
     LimbWarps,
     deformable_skip,

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from sdgan_lib.discriminators import DiscriminatorConfig
+from sdgan_lib.errors import UserError
 from sdgan_lib.generators import Generator, GeneratorConfig, make_generator
 from sdgan_lib.losses import LossConfig
 from sdgan_lib.presets import Preset, Recipe
@@ -33,7 +34,7 @@ EXPORT_FORMAT = "sdgan-generator-2"  # of an exported one; the first had neither
 Metrics = dict[str, dict[str, dict[str, float]]]
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A checkpoint cannot be used; the message names the file and the remedy."""
 
 

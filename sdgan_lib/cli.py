@@ -95,18 +95,11 @@ class Evaluate:
     """where to run"""
 
     def run(self) -> int:
+        from sdgan_lib.batches import pick_device
         from sdgan_lib.checkpoints import load_generator
         from sdgan_lib.datasets import PersonPairs
-        from sdgan_lib.evaluation import (
-            format_table,
-            group_means,
-            make_deciles,
-            make_gallery,
-            mean_image,
-            pair_metrics,
-            write_metrics,
-        )
-        from sdgan_lib.training import pick_device
+        from sdgan_lib.evaluation import group_means, mean_image, pair_metrics
+        from sdgan_lib.reports import format_table, make_deciles, make_gallery, write_metrics
 
         device = pick_device(self.device)
         generator = load_generator(self.checkpoint, device)
@@ -184,7 +177,7 @@ class Card:
     """file that export wrote"""
 
     def run(self) -> int:
-        from sdgan_lib.evaluation import model_card
+        from sdgan_lib.reports import model_card
 
         out = self.file.with_name("README.md")
         out.write_text(model_card(self.file), encoding="utf-8")
@@ -248,8 +241,8 @@ class Bench:
     def run(self) -> int:
         import torch
 
+        from sdgan_lib.batches import pick_device
         from sdgan_lib.bench import Settings, bench
-        from sdgan_lib.training import pick_device
 
         device = pick_device(self.device)
         device = "cpu" if device == "mps" else device

@@ -13,13 +13,9 @@ first (`DatasetError`), `check_dataset` collects them all.
 """
 
 import copy
-import csv
-import itertools
-import json
 import random
-import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,107 +27,25 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from sdgan_lib.pose import JOINTS, REQUIRED, from_annotation, rescale_pose, visible
+from sdgan_lib.pose import JOINTS, rescale_pose
+from sdgan_lib.protocol import (
+    SPLITS,
+    DatasetError,
+    Layout,
+    Problem,
+    Report,
+    Rows,
+    camera,
+    find_layout,
+    identity,
+    is_junk,
+    make_pairs,
+    read_annotations,
+    read_pairs,
+    stop,
+)
 
-SPLITS = ("train", "test")
-ANNOTATION_COLUMNS = ["name", "keypoints_y", "keypoints_x"]
-PAIR_COLUMNS = ["from", "to"]
 MEMORY_LIMIT = 1 << 30  # bytes of decoded pictures that one data set keeps in memory
-
-MARKET_NAME = re.compile(r"(?P<identity>-?\d+)_c(?P<camera>\d+)s\d+_\d+_\d+")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One fault: where it is (`row` counts the file's lines from 1), what it is, and what to do about it."""
-
-    path: Path
-    message: str
-    remedy: str
-    row: int | None = None
-
-    def __str__(self) -> str:
-        row = "" if self.row is None else f", row {self.row}"
-        return f"{self.path}{row}: {self.message}. Remedy: {self.remedy}."
-
-
-class DatasetError(ValueError):
-    """A fault in a data set; the text names the file, the row and the remedy."""
-
-    def __init__(self, problem: Problem | str) -> None:  # str: as a DataLoader raises a worker's error again
-        super().__init__(str(problem))
-        self.problem = problem
-
-
-Report = Callable[[Problem], None]
-Rows = dict[str, tuple[int, Tensor]]  # annotations: name -> (row in the file, pose [18, 2])
-
-
-def stop(problem: Problem) -> None:
-    """Report a problem by raising it."""
-    raise DatasetError(problem)
-
-
-def identity(name: str) -> str:
-    """Who is on a picture, from its file name.
-
-    Market-1501 and the embedded people: `0432_c5s1_105323_05.jpg` -> `0432`. Otherwise what stands before the
-    last underscore, which for DeepFashion as pose-gan names it is one person in one outfit:
-    `fasionMENDenimid0000008001_1front.jpg` -> `fasionMENDenimid0000008001`.
-    """
-    match = MARKET_NAME.match(name)
-    return match["identity"] if match else Path(name).stem.rpartition("_")[0] or Path(name).stem
-
-
-def camera(name: str) -> int | None:
-    """Which camera took a picture, from its file name; None where names hold no camera (DeepFashion)."""
-    match = MARKET_NAME.match(name)
-    return int(match["camera"]) if match else None
-
-
-def is_junk(name: str) -> bool:
-    """Market-1501's false detections (`-1_...`) and distractors (`0000_...`): nobody in particular."""
-    match = MARKET_NAME.match(name)
-    return match is not None and int(match["identity"]) <= 0
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where the files of a data set are."""
-
-    root: Path
-    prefix: str
-
-    def images(self, split: str) -> Path:
-        return self.root / f"{self.prefix}-dataset" / split
-
-    def masks(self, split: str) -> Path:
-        return self.root / f"{self.prefix}-masks" / split
-
-    def annotations(self, split: str) -> Path:
-        return self.root / f"{self.prefix}-annotation-{split}.csv"
-
-    def pairs(self, split: str) -> Path:
-        return self.root / f"{self.prefix}-pairs-{split}.csv"
-
-
-def find_layout(root: str | Path, prefix: str | None = None) -> Layout:
-    """The layout of the data set in a folder; its prefix is found from the files unless given."""
-    root = Path(root)
-    if not root.is_dir():
-        stop(Problem(root, "there is no such folder", "name the folder that holds PREFIX-dataset/"))
-    if prefix is not None:
-        return Layout(root, prefix)
-    tails = (*(f"-annotation-{split}.csv" for split in SPLITS), "-dataset")
-    found = sorted({path.name.removesuffix(tail) for tail in tails for path in root.glob(f"*{tail}")})
-    if not found:
-        looked = "PREFIX-annotation-train.csv, PREFIX-annotation-test.csv or PREFIX-dataset/"
-        stop(Problem(root, f"no data set here: looked for {looked} (PREFIX is people, market, fasion ...)",
-                     "name the folder that holds them"))  # fmt: skip
-    if len(found) > 1:
-        stop(Problem(root, f"more than one data set here: {', '.join(found)}",
-                     f"choose one with prefix='{found[0]}', or give each a folder of its own"))  # fmt: skip
-    return Layout(root, found[0])
 
 
 @dataclass(frozen=True)
@@ -174,7 +88,7 @@ def open_split(
     layout = find_layout(root, prefix)
     annotations, pairs_file = layout.annotations(split), layout.pairs(split)
     has_masks = masks and layout.masks(split).is_dir()
-    rows = _read_annotations(annotations, report)
+    rows = read_annotations(annotations, report)
     rows = _keep_present(rows, layout, split, has_masks, report)
     if not rows:
         raise DatasetError(Problem(annotations, "no usable row", "annotate the pictures, one row for each"))
@@ -183,67 +97,13 @@ def open_split(
     size = _common_size(layout.images(split), names)
     _check_inside(annotations, rows, size, report)
     if pairs_file.exists():
-        pairs = _read_pairs(pairs_file, annotations, names, poses, report)
+        pairs = read_pairs(pairs_file, annotations, names, poses, report)
     else:
-        pairs = _make_pairs(names, poses)
+        pairs = make_pairs(names, poses)
     if not len(pairs):
         remedy = "a pair needs two pictures of one identity, both hips and both shoulders annotated in each"
         report(Problem(pairs_file if pairs_file.exists() else annotations, "no usable pair", remedy))
     return Split(layout, split, names, poses, pairs, size, has_masks)
-
-
-def _read_table(
-    path: Path, columns: list[str], separator: str, report: Report
-) -> Iterator[tuple[int, list[str]]]:
-    """(row in the file, fields) of each row below the header; none when the header is another one."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file, delimiter=separator, skipinitialspace=True))
-    except FileNotFoundError:
-        report(Problem(path, "file not found", "put it there, or check the data set's folder"))
-        return
-    except (UnicodeDecodeError, csv.Error) as error:
-        report(Problem(path, f"not a table ({error})", "write it as UTF-8 text"))
-        return
-    header = separator.join(columns)
-    found = [field.strip() for field in lines[0]] if lines else []
-    if found != columns:
-        swapped = sorted(found) == sorted(columns)
-        remedy = f"{'the columns are swapped: ' if swapped else ''}write header and columns as {header}"
-        report(Problem(path, f"the header is '{separator.join(found)[:80]}', expected '{header}'", remedy, 1))
-        return
-    for row, fields in enumerate(lines[1:], start=2):
-        if len(fields) == len(columns):
-            yield row, fields
-        elif fields:
-            report(Problem(path, f"{len(fields)} fields, expected {len(columns)}", f"write {header}", row))
-
-
-def _read_annotations(path: Path, report: Report) -> Rows:
-    rows: Rows = {}
-    for row, (name, ys, xs) in _read_table(path, ANNOTATION_COLUMNS, ":", report):
-        name = name.strip()
-        if name in rows:
-            report(Problem(path, f"{name} has row {rows[name][0]} already", "delete one of the two", row))
-            continue
-        try:
-            rows[name] = (row, from_annotation(_coordinates(ys), _coordinates(xs)))
-        except ValueError as error:
-            remedy = "write two JSON lists of 18 whole numbers, y first, -1 in both for a missing joint"
-            if "np." in ys + xs:
-                remedy = "NumPy 2 prints the names of its types: write json.dumps([int(v) for v in values])"
-            report(Problem(path, f"{name}: {error}", remedy, row))
-    return rows
-
-
-def _coordinates(text: str) -> list[int]:
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError:
-        values = None
-    if not isinstance(values, list):
-        raise ValueError(f"'{text.strip()[:40]}' is not a JSON list")
-    return values
 
 
 def _keep_present(rows: Rows, layout: Layout, split: str, has_masks: bool, report: Report) -> Rows:
@@ -305,47 +165,6 @@ def _check_inside(path: Path, rows: Rows, size: tuple[int, int], report: Report)
             message += ", and x and y swapped would fit"
             remedy = "x and y look swapped: keypoints_y (rows from the top) comes first"
         report(Problem(path, message, remedy, rows[names[i]][0]))
-
-
-def _usable(names: list[str], poses: Tensor) -> Tensor:
-    """Which pictures pose-gan pairs: hips and shoulders present, not junk. Bool [N]."""
-    return visible(poses)[:, REQUIRED].all(-1) & ~torch.tensor([is_junk(name) for name in names])
-
-
-def _make_pairs(names: list[str], poses: Tensor) -> Tensor:
-    """All ordered pairs of two usable pictures of one identity, as pose-gan makes them."""
-    usable = _usable(names, poses).tolist()
-    groups: dict[str, list[int]] = {}
-    for i, name in enumerate(names):
-        if usable[i]:
-            groups.setdefault(identity(name), []).append(i)
-    pairs = [pair for group in groups.values() for pair in itertools.permutations(group, 2)]
-    return torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
-
-
-def _read_pairs(path: Path, annotations: Path, names: list[str], poses: Tensor, report: Report) -> Tensor:
-    index = {name: i for i, name in enumerate(names)}
-    people = [identity(name) for name in names]
-    usable = _usable(names, poses).tolist()
-    pairs: list[tuple[int, int]] = []
-    faults: dict[str, list[int]] = {}  # what -> rows; a bad picture spoils many pairs and is named once
-    for row, (source, target) in _read_table(path, PAIR_COLUMNS, ",", report):
-        pair = index.get(source), index.get(target)
-        if None in pair:
-            name = source if pair[0] is None else target
-            faults.setdefault(f"{name} is unknown, it has no usable row in {annotations}", []).append(row)
-        elif people[pair[0]] != people[pair[1]]:
-            faults.setdefault(f"{people[pair[0]]} and {people[pair[1]]} are two persons", []).append(row)
-        elif not (usable[pair[0]] and usable[pair[1]]):
-            name = target if usable[pair[0]] else source
-            faults.setdefault(f"{name} is junk, or lacks a hip or a shoulder to measure by", []).append(row)
-        else:
-            pairs.append(pair)
-    for message, at in faults.items():
-        more = f" (so in {len(at)} rows)" if len(at) > 1 else ""
-        remedy = "correct the annotation, or delete the row (or this file: pairs are then made anew)"
-        report(Problem(path, message + more, remedy, at[0]))
-    return torch.from_numpy(np.array(pairs, dtype=np.int64).reshape(-1, 2))
 
 
 class _Pictures:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from sdgan_lib.encoders import SLOPE
-from sdgan_lib.generators import Inputs, downscale
+from sdgan_lib.inputs import Inputs, downscale
 
 
 @dataclass(frozen=True)

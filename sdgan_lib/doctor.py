@@ -103,7 +103,8 @@ def check_device() -> Finding:
 def check_data(root: Path) -> Finding:
     """The data set is there, tables and files agree, and no file ends too early."""
     try:
-        from sdgan_lib.datasets import SPLITS, DatasetError, open_split
+        from sdgan_lib.datasets import open_split
+        from sdgan_lib.protocol import SPLITS, DatasetError
     except Exception as error:
         return Finding("data", "FAIL", f"cannot be read ({type(error).__name__}: {error})", REINSTALL)
     counts = []

@@ -1,53 +1,18 @@
 """Making pictures from a checkpoint: one person, one new pose."""
 
 import io
-import json
 from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 
+from sdgan_lib.batches import pick_device
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.datasets import open_split
 from sdgan_lib.generators import Generator
-from sdgan_lib.plotting import encode_png, to_uint8
-from sdgan_lib.pose import JOINTS
-from sdgan_lib.training import pick_device
-
-
-def read_pose(path: Path) -> Tensor:
-    """A pose ``[18, 2]`` from a JSON file: a list of 18 ``[x, y]`` in pixels of its picture, ``null`` where missing.
-
-    Raises:
-        ValueError: naming the file and the joint that is wrong.
-    """
-    try:
-        points = json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such pose file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path}: not JSON ({error}); write 18 [x, y] pairs, null for a missing joint"
-        ) from error
-    if not isinstance(points, list) or len(points) != len(JOINTS):
-        found = f"{len(points)} entries" if isinstance(points, list) else type(points).__name__
-        raise ValueError(f"{path}: {found} instead of a list of {len(JOINTS)} joints ({', '.join(JOINTS)})")
-    pose = torch.full((len(JOINTS), 2), torch.nan)
-    for i, (name, point) in enumerate(zip(JOINTS, points, strict=True)):
-        if point is None:
-            continue
-        good = isinstance(point, list) and len(point) == 2 and all(type(v) in (int, float) for v in point)
-        if not good:
-            raise ValueError(f"{path}: joint {i} ({name}) is {point!r}; write [x, y] in pixels, or null")
-        pose[i] = torch.tensor(point, dtype=torch.float32)
-    return pose
-
-
-def write_pose(pose: Tensor, path: Path) -> None:
-    """Write a pose ``[18, 2]`` in the form that :func:`read_pose` reads."""
-    points = [None if p.isnan().any() else [round(v, 3) for v in p.tolist()] for p in pose]
-    Path(path).write_text(json.dumps(points) + "\n", encoding="utf-8")
+from sdgan_lib.images import encode_png, read_picture, to_uint8
+from sdgan_lib.protocol import read_pose
 
 
 def find_picture(data: Path, name: str) -> tuple[Path, Tensor]:
@@ -63,17 +28,6 @@ def find_picture(data: Path, name: str) -> tuple[Path, Tensor]:
                 index = part.names.index(candidate)
                 return part.image_path(index), part.poses[index]
     raise ValueError(f"{name}: neither a file nor an annotated picture of {data}")
-
-
-def read_picture(path: Path) -> Tensor:
-    """A picture file as ``[3, H, W]`` in [-1, 1]."""
-    try:
-        with Image.open(path) as image:
-            rgb = image.convert("RGB")
-    except OSError as error:
-        raise ValueError(f"{path}: not a picture that can be read ({error})") from error
-    pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
-    return pixels.view(rgb.height, rgb.width, 3).permute(2, 0, 1).float() / 127.5 - 1
 
 
 def render_png(generator: Generator, source_image: Tensor, source_pose: Tensor, target_pose: Tensor) -> bytes:

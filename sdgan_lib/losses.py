@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdgan_lib.inputs import Generated, Inputs, downscale
+
 ADVERSARIAL = ("log", "hinge")
 
 
@@ -150,3 +152,53 @@ def r1_penalty(logits: list[Tensor], reals: list[Tensor]) -> Tensor:
     """
     gradients = torch.autograd.grad(sum(x.sum() for x in logits), reals, create_graph=True)
     return 0.5 * sum(g.square().sum((1, 2, 3)).mean() for g in gradients)
+
+
+class Objective:
+    """The two losses of a step, each also given term by term for the log."""
+
+    def __init__(self, config: LossConfig, device: torch.device | str = "cpu"):
+        self.config = config
+        self.features: nn.Module = nn.Identity()
+        if config.nearest_weight and config.nearest_features is not None:
+            self.features = vgg_features(Path(config.nearest_features)).to(device)
+
+    def discriminator(
+        self, judge: nn.Module, generated: Generated, reals: list[Tensor], inputs: Inputs
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of the discriminators; real and generated pictures are judged in one joined batch."""
+        config = self.config
+        if config.r1_weight:
+            reals = [real.detach().requires_grad_() for real in reals]
+        joined = [torch.cat([r, f.detach()]) for r, f in zip(reals, generated.images, strict=True)]
+        logits = [x.chunk(2) for x in judge(joined, inputs)]
+        real, fake = [x[0] for x in logits], [x[1] for x in logits]
+        loss = discriminator_loss(real, fake, config.adversarial)
+        terms = {"d_loss": loss}
+        if config.r1_weight:
+            terms["r1"] = r1_penalty(real, reals)
+            loss = loss + config.r1_weight * terms["r1"]
+        return loss, terms
+
+    def generator(
+        self, judge: nn.Module | None, generated: Generated, reals: list[Tensor], inputs: Inputs
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of the generator against discriminators whose weights stand still (None: no adversarial term)."""
+        config = self.config
+        weights = None
+        if config.person_weight:
+            weight = 1 + config.person_weight * inputs.target_body
+            weights = [downscale(weight, weight.shape[-1] // real.shape[-1]) for real in reals]
+        terms = {"l1": l1_loss(generated.images, reals, weights)}
+        loss = config.l1_weight * terms["l1"]
+        if judge is not None:
+            terms["adversarial"] = generator_adversarial_loss(
+                judge(generated.images, inputs), config.adversarial
+            )
+            loss = loss + config.adversarial_weight * terms["adversarial"]
+        if config.nearest_weight:
+            terms["nearest"] = nearest_neighbour_loss(
+                self.features(generated.image), self.features(reals[-1]), config.nearest_window
+            )
+            loss = loss + config.nearest_weight * terms["nearest"]
+        return loss, terms

@@ -6,7 +6,6 @@ told apart with any kind of colour vision. In a skeleton the person's own right 
 orange leg), the left side cool (blue arm, sky-blue leg), and nose and neck are green.
 """
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from sdgan_lib.images import to_uint8
 from sdgan_lib.pose import JOINTS, SKELETON, rescale_pose
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
@@ -56,28 +56,6 @@ Picture = Tensor | np.ndarray
 def use_house_style() -> None:
     """Set the course's matplotlib style (:data:`HOUSE_STYLE`) for all figures to come."""
     plt.rcParams.update(HOUSE_STYLE)
-
-
-def to_uint8(images: Tensor) -> np.ndarray:
-    """Images float [..., 3, H, W] in [-1, 1] to bytes [..., H, W, 3]; outside the range is clipped.
-
-    Raises ValueError for another shape, and for values that are not finite.
-    """
-    if images.ndim < 3 or images.shape[-3] != 3 or not images.is_floating_point():
-        raise ValueError(
-            f"expected float images [...,3,H,W] in [-1, 1], got {images.dtype} {list(images.shape)}"
-        )
-    if not images.isfinite().all():
-        raise ValueError("cannot show images with NaN or infinite values")
-    scaled = ((images.detach().float() + 1) * 127.5).round().clamp(0, 255)
-    return scaled.byte().movedim(-3, -1).cpu().numpy()
-
-
-def encode_png(array: np.ndarray) -> bytes:
-    """A picture, uint8 [H,W,3] or [H,W], as the bytes of a PNG file: quick to make, for image widgets."""
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
 
 
 def draw_skeleton(image: Picture, pose: Tensor, outline: tuple[int, int, int] | None = BLACK) -> np.ndarray:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from sdgan_lib.batches import ShuffledBatches, flip_pairs, halve_pairs, pick_device, to_device
 from sdgan_lib.checkpoints import (
     CheckpointError,
     Start,
@@ -32,17 +33,10 @@ from sdgan_lib.checkpoints import (
     start_from_dict,
 )
 from sdgan_lib.discriminators import MultiScaleDiscriminator
-from sdgan_lib.generators import Generated, Inputs, downscale, make_generator, make_inputs
-from sdgan_lib.losses import (
-    LossConfig,
-    discriminator_loss,
-    generator_adversarial_loss,
-    l1_loss,
-    nearest_neighbour_loss,
-    r1_penalty,
-    vgg_features,
-)
-from sdgan_lib.pose import flip_pose
+from sdgan_lib.errors import UserError
+from sdgan_lib.generators import make_generator
+from sdgan_lib.inputs import make_inputs
+from sdgan_lib.losses import Objective
 from sdgan_lib.presets import Preset
 
 CHECKPOINT = "checkpoint.pt"
@@ -50,7 +44,7 @@ LOG = "log.jsonl"
 LOG_EVERY = 10
 
 
-class TrainingError(RuntimeError):
+class TrainingError(UserError):
     """Training cannot go on; the message says where it stopped, why, and what is saved."""
 
 
@@ -71,104 +65,6 @@ class Budget:
         """Share of the budget that is spent, 0 to 1."""
         spent = step / self.steps if self.steps is not None else seconds / (60 * self.minutes)
         return min(spent, 1.0)
-
-
-class ShuffledBatches(Sampler[list[int]]):
-    """Endless batches of indices into ``size`` pairs, from step ``start`` on; epoch e is shuffled by (seed, e).
-
-    A batch may straddle two epochs, so none is short and none of the pairs is left out.
-    """
-
-    def __init__(self, size: int, batch_size: int, seed: int, start: int = 0):
-        self.size, self.batch_size, self.seed, self.start = size, batch_size, seed, start
-
-    def _epoch(self, epoch: int) -> list[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-        return torch.randperm(self.size, generator=generator).tolist()
-
-    def __iter__(self) -> Iterator[list[int]]:
-        epoch, position = divmod(self.start * self.batch_size, self.size)
-        order = self._epoch(epoch)[position:]
-        while True:
-            while len(order) < self.batch_size:
-                epoch += 1
-                order += self._epoch(epoch)
-            yield order[: self.batch_size]
-            order = order[self.batch_size :]
-
-
-def flip_pairs(batch: dict, flip: Tensor) -> dict:
-    """Mirror the pairs of a batch for which ``flip`` ``[B]`` (bool) is true; left and right joints change places."""
-    width = batch["source_image"].shape[-1]
-    out = dict(batch)
-    for key in ("source_image", "target_image"):
-        out[key] = torch.where(flip[:, None, None, None], batch[key].flip(-1), batch[key])
-    for key in ("source_pose", "target_pose"):
-        out[key] = torch.where(flip[:, None, None], flip_pose(batch[key], width), batch[key])
-    return out
-
-
-def halve_pairs(batch: dict) -> dict:
-    """The pairs of a batch at half their size: pictures averaged over 2x2 pixels, poses in pixels of the result.
-
-    Pixel centres lie at whole numbers, so that x becomes (x + 0.5) / 2 - 0.5.
-    """
-    out = dict(batch)
-    for key in ("source_image", "target_image"):
-        out[key] = downscale(batch[key], 2)
-    for key in ("source_pose", "target_pose"):
-        out[key] = (batch[key] + 0.5) / 2 - 0.5
-    return out
-
-
-class Objective:
-    """The two losses of a step, each also given term by term for the log."""
-
-    def __init__(self, config: LossConfig, device: torch.device | str = "cpu"):
-        self.config = config
-        self.features: nn.Module = nn.Identity()
-        if config.nearest_weight and config.nearest_features is not None:
-            self.features = vgg_features(Path(config.nearest_features)).to(device)
-
-    def discriminator(
-        self, judge: nn.Module, generated: Generated, reals: list[Tensor], inputs: Inputs
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the discriminators; real and generated pictures are judged in one joined batch."""
-        config = self.config
-        if config.r1_weight:
-            reals = [real.detach().requires_grad_() for real in reals]
-        joined = [torch.cat([r, f.detach()]) for r, f in zip(reals, generated.images, strict=True)]
-        logits = [x.chunk(2) for x in judge(joined, inputs)]
-        real, fake = [x[0] for x in logits], [x[1] for x in logits]
-        loss = discriminator_loss(real, fake, config.adversarial)
-        terms = {"d_loss": loss}
-        if config.r1_weight:
-            terms["r1"] = r1_penalty(real, reals)
-            loss = loss + config.r1_weight * terms["r1"]
-        return loss, terms
-
-    def generator(
-        self, judge: nn.Module | None, generated: Generated, reals: list[Tensor], inputs: Inputs
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the generator against discriminators whose weights stand still (None: no adversarial term)."""
-        config = self.config
-        weights = None
-        if config.person_weight:
-            weight = 1 + config.person_weight * inputs.target_body
-            weights = [downscale(weight, weight.shape[-1] // real.shape[-1]) for real in reals]
-        terms = {"l1": l1_loss(generated.images, reals, weights)}
-        loss = config.l1_weight * terms["l1"]
-        if judge is not None:
-            terms["adversarial"] = generator_adversarial_loss(
-                judge(generated.images, inputs), config.adversarial
-            )
-            loss = loss + config.adversarial_weight * terms["adversarial"]
-        if config.nearest_weight:
-            terms["nearest"] = nearest_neighbour_loss(
-                self.features(generated.image), self.features(reals[-1]), config.nearest_window
-            )
-            loss = loss + config.nearest_weight * terms["nearest"]
-        return loss, terms
 
 
 class Trainer:
@@ -335,22 +231,6 @@ class Trainer:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
 
 
-def pick_device(device: str) -> str:
-    """``"auto"`` becomes the best device there is; a device that is not there is a ValueError with the remedy."""
-    there = ["cpu"]
-    if torch.cuda.is_available():
-        there.append("cuda")
-    if torch.backends.mps.is_available():
-        there.append("mps")
-    if device == "auto":
-        return there[-1]
-    if device not in there:
-        raise ValueError(
-            f"device {device!r} is not available here; there is {', '.join(there)} (or say auto)"
-        )
-    return device
-
-
 @contextmanager
 def interruptible() -> Iterator[threading.Event]:
     """Turn Ctrl-C into an event, so that a step is never cut in half; a second Ctrl-C interrupts at once.
@@ -485,11 +365,6 @@ def train(
             "lower learning rate"
         ) from error
     return path
-
-
-def to_device(batch: dict, device: torch.device | str) -> dict:
-    """A batch of the loader with its tensors on ``device``; names and the like stay as they are."""
-    return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
 
 
 def _cut_log(path: Path, step: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sdgan_lib.plotting import encode_png
+from sdgan_lib.images import encode_png
 from sdgan_lib.pose import JOINT, visible
 
 Rendered = np.ndarray | tuple[np.ndarray, str]

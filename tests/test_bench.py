@@ -29,7 +29,7 @@ from sdgan_lib.bench import (
 )
 from sdgan_lib.cli import main
 from sdgan_lib.discriminators import DiscriminatorConfig
-from sdgan_lib.generators import make_inputs
+from sdgan_lib.inputs import make_inputs
 from sdgan_lib.presets import PRESETS
 from sdgan_lib.warping import body_mask, deformable_skip
 

@@ -12,8 +12,8 @@ from sdgan_lib.cli import main
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.evaluation import evaluate, mean_image
 from sdgan_lib.generators import make_generator
-from sdgan_lib.inference import read_pose, write_pose
 from sdgan_lib.presets import PRESETS
+from sdgan_lib.protocol import read_pose, write_pose
 
 
 @pytest.fixture(scope="module")

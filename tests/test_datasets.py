@@ -16,18 +16,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from sdgan_lib import datasets
-from sdgan_lib.datasets import (
-    DatasetError,
-    PersonPairs,
-    camera,
-    check,
-    check_dataset,
-    identity,
-    open_split,
-    split_identities,
-)
+from sdgan_lib import datasets, protocol
+from sdgan_lib.datasets import PersonPairs, check, check_dataset, open_split, split_identities
 from sdgan_lib.pose import JOINT
+from sdgan_lib.protocol import DatasetError, camera, identity
 
 FIRST = "0001_c1s1_000000_01.jpg"
 SECOND = "0001_c1s1_000001_01.jpg"
@@ -217,7 +209,7 @@ def test_any_annotation_is_read_back(tmp_path_factory: pytest.TempPathFactory, p
         ys, xs = ([-1 if joint is None else joint[axis] for joint in pose] for axis in (1, 0))
         lines.append(f"{i:04d}_c1s1_000000_00.jpg: {ys}: {xs}")
     path.write_text("\n".join(lines))
-    rows = datasets._read_annotations(path, datasets.stop)
+    rows = protocol.read_annotations(path, protocol.stop)
     for i, pose in enumerate(poses):
         row, read = rows[f"{i:04d}_c1s1_000000_00.jpg"]
         assert row == i + 2

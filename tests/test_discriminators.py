@@ -5,7 +5,7 @@ import torch
 from figures import standing
 
 from sdgan_lib.discriminators import DiscriminatorConfig, MultiScaleDiscriminator
-from sdgan_lib.generators import downscale, make_inputs
+from sdgan_lib.inputs import downscale, make_inputs
 
 SIZE = (64, 64)
 

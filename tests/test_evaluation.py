@@ -7,25 +7,22 @@ import torch
 from figures import copy_people
 
 from sdgan_lib.checkpoints import CheckpointError, export_generator, preset_to_dict, save_checkpoint
-from sdgan_lib.datasets import PersonPairs, identity
-from sdgan_lib.evaluation import (
-    ANSWERS,
+from sdgan_lib.datasets import PersonPairs
+from sdgan_lib.evaluation import ANSWERS, evaluate, group_means, mean_image, pair_metrics, warp_only
+from sdgan_lib.generators import GeneratorConfig, make_generator
+from sdgan_lib.images import to_uint8
+from sdgan_lib.metrics import METRICS, image_metrics, pose_mask
+from sdgan_lib.plotting import gallery
+from sdgan_lib.presets import Preset
+from sdgan_lib.protocol import identity
+from sdgan_lib.reports import (
     decile_pairs,
-    evaluate,
     format_table,
-    group_means,
     make_deciles,
     make_gallery,
-    mean_image,
     model_card,
-    pair_metrics,
-    warp_only,
     write_metrics,
 )
-from sdgan_lib.generators import GeneratorConfig, make_generator
-from sdgan_lib.metrics import METRICS, image_metrics, pose_mask
-from sdgan_lib.plotting import gallery, to_uint8
-from sdgan_lib.presets import Preset
 
 
 @pytest.fixture(scope="module")
@@ -277,5 +274,10 @@ def test_a_card_needs_metrics_and_shows_them(result, tmp_path):
     write_metrics(result, tmp_path / "metrics.json")
     export_generator(tmp_path / "c.pt", tmp_path / "g.safetensors")
     card = model_card(tmp_path / "g.safetensors")
-    for text in ("3 minutes, 1,234", "`0123456789ab…` of 40 minutes, 5,000 steps", "43 minutes in all", "--start-from"):
+    for text in (
+        "3 minutes, 1,234",
+        "`0123456789ab…` of 40 minutes, 5,000 steps",
+        "43 minutes in all",
+        "--start-from",
+    ):
         assert text in card

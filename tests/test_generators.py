@@ -10,8 +10,8 @@ from sdgan_lib.generators import (
     PartAttention,
     PoseUpsampler,
     make_generator,
-    make_inputs,
 )
+from sdgan_lib.inputs import make_inputs
 from sdgan_lib.presets import PRESETS
 from sdgan_lib.warping import REGIONS, warp_image
 

@@ -10,9 +10,10 @@ from PIL import Image
 
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.generators import GeneratorConfig, make_generator
-from sdgan_lib.inference import find_picture, generate, read_picture, render_png, write_pose
-from sdgan_lib.plotting import to_uint8
+from sdgan_lib.images import read_picture, to_uint8
+from sdgan_lib.inference import find_picture, generate, render_png
 from sdgan_lib.pose import JOINT
+from sdgan_lib.protocol import write_pose
 
 PEOPLE, SHIPPED = "data/people", "data/checkpoints/sdgan.safetensors"
 

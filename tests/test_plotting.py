@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sdgan_lib.heatmaps import heatmaps
+from sdgan_lib.images import encode_png, to_uint8
 from sdgan_lib.plotting import (
     BLUE,
     GREEN,
@@ -24,11 +25,9 @@ from sdgan_lib.plotting import (
     VERMILION,
     WHITE,
     draw_skeleton,
-    encode_png,
     gallery,
     heatmap_overlay,
     pose_picture,
-    to_uint8,
     training_curves,
     use_house_style,
 )

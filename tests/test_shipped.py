@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from sdgan_lib.checkpoints import ARCHITECTURE, load_generator, read_exported, weights_digest
 from sdgan_lib.datasets import PersonPairs
-from sdgan_lib.evaluation import ANSWERS, CARD_NAMES, evaluate, model_card
+from sdgan_lib.evaluation import ANSWERS, evaluate
 from sdgan_lib.metrics import METRICS
+from sdgan_lib.reports import CARD_NAMES, model_card
 
 FOLDER = Path("data/checkpoints")
 FILE, CARD = FOLDER / "sdgan.safetensors", FOLDER / "README.md"

@@ -12,6 +12,7 @@ from figures import standing
 from torch.utils.data import Dataset
 
 from sdgan_lib import training
+from sdgan_lib.batches import ShuffledBatches, flip_pairs, halve_pairs, pick_device
 from sdgan_lib.checkpoints import (
     CheckpointError,
     Start,
@@ -23,18 +24,10 @@ from sdgan_lib.checkpoints import (
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.generators import SYSTEMS, GeneratorConfig
 from sdgan_lib.heatmaps import decode, heatmaps
+from sdgan_lib.inputs import make_inputs
 from sdgan_lib.losses import LossConfig
 from sdgan_lib.presets import PRESETS, Preset, Recipe
-from sdgan_lib.training import (
-    Budget,
-    ShuffledBatches,
-    Trainer,
-    TrainingError,
-    flip_pairs,
-    halve_pairs,
-    read_log,
-    train,
-)
+from sdgan_lib.training import Budget, Trainer, TrainingError, read_log, train
 
 SIZE = (32, 32)
 
@@ -121,7 +114,7 @@ def test_the_discriminator_learns_to_tell_real_from_generated():
     batch = collate(Blobs(), range(4))
     losses = [trainer.train_step(batch)["d_loss"] for _ in range(60)]
     assert losses[-1] < 0.6 * losses[0]
-    inputs = training.make_inputs(batch["source_image"], batch["source_pose"], batch["target_pose"])
+    inputs = make_inputs(batch["source_image"], batch["source_pose"], batch["target_pose"])
     with torch.no_grad():
         real = trainer.judge(trainer.judge.reals(batch["target_image"]), inputs)
         fake = trainer.judge(trainer.generator(inputs).images, inputs)
@@ -367,8 +360,8 @@ def test_ctrl_c_saves_and_leaves(tmp_path):
 
 def test_an_unavailable_device_is_named():
     with pytest.raises(ValueError, match="cpu"):
-        training.pick_device("tpu")
-    assert training.pick_device("cpu") == "cpu"
+        pick_device("tpu")
+    assert pick_device("cpu") == "cpu"
 
 
 def test_the_log_is_cut_where_a_resumed_run_begins(tmp_path):

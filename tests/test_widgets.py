@@ -7,7 +7,8 @@ import torch
 from figures import standing
 from PIL import Image
 
-from sdgan_lib.plotting import draw_skeleton, encode_png
+from sdgan_lib.images import encode_png
+from sdgan_lib.plotting import draw_skeleton
 from sdgan_lib.pose import JOINT, visible
 from sdgan_lib.widgets import PictureControls, PoseControls, slider
 

@@ -8,13 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from sdgan_lib.exercises._verdict import Open, Wrong, compare, exercise, must_be_function
-from sdgan_lib.generators import (
-    Generated,
-    Inputs,
-    PartAttention,
-    StackedGenerator,
-    UpBlock,
-)
+from sdgan_lib.generators import PartAttention, StackedGenerator, UpBlock
+from sdgan_lib.inputs import Generated, Inputs
 
 DIAGNOSES = {
     "source pose": "the pose stream is given the source's heat maps instead of the target's",

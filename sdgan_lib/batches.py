@@ -1,0 +1,79 @@
+"""Batches of pairs: their order, mirrored, halved, and the device they go to."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from sdgan_lib.inputs import downscale
+from sdgan_lib.pose import flip_pose
+
+
+class ShuffledBatches(Sampler[list[int]]):
+    """Endless batches of indices into ``size`` pairs, from step ``start`` on; epoch e is shuffled by (seed, e).
+
+    A batch may straddle two epochs, so none is short and none of the pairs is left out.
+    """
+
+    def __init__(self, size: int, batch_size: int, seed: int, start: int = 0):
+        self.size, self.batch_size, self.seed, self.start = size, batch_size, seed, start
+
+    def _epoch(self, epoch: int) -> list[int]:
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+        return torch.randperm(self.size, generator=generator).tolist()
+
+    def __iter__(self) -> Iterator[list[int]]:
+        epoch, position = divmod(self.start * self.batch_size, self.size)
+        order = self._epoch(epoch)[position:]
+        while True:
+            while len(order) < self.batch_size:
+                epoch += 1
+                order += self._epoch(epoch)
+            yield order[: self.batch_size]
+            order = order[self.batch_size :]
+
+
+def flip_pairs(batch: dict, flip: Tensor) -> dict:
+    """Mirror the pairs of a batch for which ``flip`` ``[B]`` (bool) is true; left and right joints change places."""
+    width = batch["source_image"].shape[-1]
+    out = dict(batch)
+    for key in ("source_image", "target_image"):
+        out[key] = torch.where(flip[:, None, None, None], batch[key].flip(-1), batch[key])
+    for key in ("source_pose", "target_pose"):
+        out[key] = torch.where(flip[:, None, None], flip_pose(batch[key], width), batch[key])
+    return out
+
+
+def halve_pairs(batch: dict) -> dict:
+    """The pairs of a batch at half their size: pictures averaged over 2x2 pixels, poses in pixels of the result.
+
+    Pixel centres lie at whole numbers, so that x becomes (x + 0.5) / 2 - 0.5.
+    """
+    out = dict(batch)
+    for key in ("source_image", "target_image"):
+        out[key] = downscale(batch[key], 2)
+    for key in ("source_pose", "target_pose"):
+        out[key] = (batch[key] + 0.5) / 2 - 0.5
+    return out
+
+
+def to_device(batch: dict, device: torch.device | str) -> dict:
+    """A batch of the loader with its tensors on ``device``; names and the like stay as they are."""
+    return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
+
+
+def pick_device(device: str) -> str:
+    """``"auto"`` becomes the best device there is; a device that is not there is a ValueError with the remedy."""
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there.append("cuda")
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    if device == "auto":
+        return there[-1]
+    if device not in there:
+        raise ValueError(
+            f"device {device!r} is not available here; there is {', '.join(there)} (or say auto)"
+        )
+    return device
