@@ -1,13 +1,17 @@
-"""How an exercise is judged: a check compares an answer with the library and names the likely misconception."""
+"""What all checks share: the verdict, the comparison with the library, and the name of the likely mistake."""
 
 import functools
+import operator
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+Mistakes = Iterable[tuple[str, object]]
+"""What may have gone wrong: pairs of a message for the learner and the value that this mistake gives."""
 
 _MARKS = {"open": "○", "wrong": "✗", "passed": "✓"}
 
@@ -59,7 +63,7 @@ def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
         try:
             if answer is None or answer is ...:
                 raise Open
-            message, status = check(_watched(answer) if callable(answer) else answer), "passed"
+            message, status = check(watched(answer) if callable(answer) else answer), "passed"
         except Open:
             message, status = (
                 "still open. Write your answer in the cell above and run both cells again.",
@@ -72,7 +76,7 @@ def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
     return judged
 
 
-def _watched(answer: Callable) -> Callable:
+def watched(answer: Callable) -> Callable:
     """The learner's function; a stub raises Open, an error inside it becomes a readable _Failed."""
 
     @functools.wraps(answer, updated=())
@@ -115,10 +119,19 @@ def number(value, what: str = "the answer", *, tensor: bool = False) -> Tensor:
         raise Wrong(message) from error
 
 
+def name_mistake(
+    found: object, mistakes: Mistakes, same: Callable[[object, object], bool] = operator.eq
+) -> None:
+    """Raise :class:`Wrong` with the message of the first of the ``mistakes`` whose value is ``found``, if any."""
+    for message, mistaken in mistakes:
+        if same(found, mistaken):
+            raise Wrong(message)
+
+
 def compare(
     found: Tensor,
     expected: Tensor,
-    misconceptions: Mapping[str, Tensor] | None = None,
+    mistakes: Mistakes = (),
     *,
     what: str = "the result",
     rtol: float = 1e-4,
@@ -126,32 +139,27 @@ def compare(
 ) -> None:
     """Raise :class:`Wrong` unless ``found`` equals ``expected`` (NaN equals NaN) within the tolerances.
 
-    ``misconceptions`` maps a message to the value that the mistake it names would give: when ``found`` is one of
-    them, its message is what the learner reads; otherwise type, shape, or place and size of the difference.
+    When ``found`` is the value of one of the ``mistakes``, the learner reads its message; otherwise type, shape,
+    or place and size of the difference.
     """
     if not isinstance(found, Tensor):
         raise Wrong(
             f"{what} is a {type(found).__name__}; a tensor of shape {list(expected.shape)} is wanted."
         )
 
-    def same(other: Tensor) -> bool:
-        if found.shape != other.shape:
+    def same(one: Tensor, other: Tensor) -> bool:
+        if one.shape != other.shape:
             return False
-        close = torch.isclose(found.double(), other.double(), rtol=rtol, atol=atol, equal_nan=True)
-        return bool(close.all())
+        return torch.allclose(one.double(), other.double(), rtol=rtol, atol=atol, equal_nan=True)
 
-    if same(expected):
+    if same(found, expected):
         return
-    for message, mistaken in (misconceptions or {}).items():
-        if same(mistaken):
-            raise Wrong(message)
+    name_mistake(found, mistakes, same)
     if found.shape != expected.shape:
         raise Wrong(f"{what} has shape {list(found.shape)}; {list(expected.shape)} is wanted.")
     if bool((found.isnan() & ~expected.isnan()).any()):
         raise Wrong(f"{what} holds NaN where a number is wanted (a missing joint is NaN, and so is 0/0).")
     difference = (found.double() - expected.double()).abs().nan_to_num(torch.inf)
-    place = [int(i) for i in torch.unravel_index(difference.argmax(), difference.shape)]
-    raise Wrong(
-        f"{what} differs most at index {place}: {found[tuple(place)].item():.4g} where "
-        f"{expected[tuple(place)].item():.4g} is wanted."
-    )
+    place = torch.unravel_index(difference.argmax(), difference.shape)
+    where = f"differs most at index {[int(i) for i in place]}:" if place else "is"
+    raise Wrong(f"{what} {where} {found[place].item():.4g} where {expected[place].item():.4g} is wanted.")
