@@ -49,13 +49,19 @@ class _Failed(Exception):
     """The learner's function raised."""
 
 
-def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
+def exercise(check: Callable[..., str] | None = None, *, function: bool = True) -> Callable[..., Verdict]:
     """Turn ``check(answer) -> praise`` into a check that never raises and returns a :class:`Verdict`.
 
     The body calls the answer and raises :class:`Wrong` for what it finds; what it returns is said to the learner
     who passed. An answer is *open* while it is ``None`` or ``...``, raises ``NotImplementedError`` or returns
     ``None``. Any other exception inside the answer is a wrong answer, told with its type and line.
+
+    Args:
+        check: the check's body.
+        function: whether the answer is a function; ``@exercise(function=False)`` is for an answer that is a value.
     """
+    if check is None:
+        return functools.partial(exercise, function=function)
 
     @functools.wraps(check)
     def judged(answer) -> Verdict:
@@ -63,7 +69,11 @@ def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
         try:
             if answer is None or answer is ...:
                 raise Open
-            message, status = check(watched(answer) if callable(answer) else answer), "passed"
+            if function and not callable(answer):
+                raise Wrong(
+                    f"a function is wanted, not a {type(answer).__name__}: give its name, without brackets."
+                )
+            message, status = check(watched(answer) if function else answer), "passed"
         except Open:
             message, status = (
                 "still open. Write your answer in the cell above and run both cells again.",
@@ -95,12 +105,6 @@ def watched(answer: Callable) -> Callable:
         return result
 
     return call
-
-
-def must_be_function(answer) -> None:
-    """Raise :class:`Wrong` for an answer that cannot be called."""
-    if not callable(answer):
-        raise Wrong(f"a function is wanted, not a {type(answer).__name__}: give its name, without brackets.")
 
 
 def number(value, what: str = "the answer", *, tensor: bool = False) -> Tensor:

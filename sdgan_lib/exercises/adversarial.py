@@ -8,14 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdgan_lib.discriminators import DiscriminatorConfig, MultiScaleDiscriminator
-from sdgan_lib.exercises._verdict import Mistakes, Wrong, compare, exercise, must_be_function, number
+from sdgan_lib.exercises._verdict import Mistakes, Wrong, compare, exercise, number
 from sdgan_lib.losses import discriminator_loss, generator_adversarial_loss
 
 
 @exercise
 def check_discriminator_loss(my_discriminator_loss: Callable[[list[Tensor], list[Tensor]], Tensor]) -> str:
     """``my_discriminator_loss(real, fake)``: logits of each scale to one number, summed over scales (log loss)."""
-    must_be_function(my_discriminator_loss)
     generator = torch.Generator().manual_seed(5)
     shapes = [(2, 1, 4, 2), (2, 1, 8, 4), (2, 1, 16, 8)]
     real, fake = ([2 * torch.randn(shape, generator=generator) + 0.5 for shape in shapes] for _ in range(2))
@@ -86,7 +85,6 @@ def check_generator_step(my_generator_step: Callable) -> str:
 
     After it the generator's weights have moved along the gradient of -log D(generator(x)), and nothing else has.
     """
-    must_be_function(my_generator_step)
     generator, judge, x = _small_networks()
     network, optimiser = _prepared(generator)
     watched_judge = copy.deepcopy(judge)
@@ -144,7 +142,6 @@ def check_mended_step(my_mended_step: Callable) -> str:
 
     One whole step. Run three times; generator, discriminator and average must then be what a right loop makes.
     """
-    must_be_function(my_mended_step)
     found = _three_steps(my_mended_step)
     mistakes = [(message, _three_steps(_loop(fault))) for fault, message in _LOOP_FAULTS]
     compare(found, _three_steps(_loop()), mistakes, what="a weight")
@@ -202,7 +199,6 @@ def check_judged_pictures(my_judged_pictures: Callable[[Tensor, list[Tensor]], l
 
     ``target`` is ``[B, 3, H, W]``; ``generated`` holds one ``[B, 3, h, w]`` per scale, in any order of scales.
     """
-    must_be_function(my_judged_pictures)
     random = torch.Generator().manual_seed(8)
     for factors, (height, width) in (((4, 2, 1), (32, 16)), ((1, 2), (24, 32))):
         target = torch.rand(2, 3, height, width, generator=random) * 2 - 1

@@ -13,7 +13,6 @@ from sdgan_lib.exercises._verdict import (
     Wrong,
     compare,
     exercise,
-    must_be_function,
     name_mistake,
     number,
     watched,
@@ -29,7 +28,6 @@ def check_receptive_fields(answer) -> str:
 
     Tried on the library's ``Encoder``, whose receptive fields are measured, and on random stacks of layers.
     """
-    must_be_function(answer)
     encoder = _convolutions_only(Encoder(1, (2, 2, 2, 2)))
     convolutions = [encoder.first, *(down[1] for down in encoder.downs)]
     layers = [(c.kernel_size[0], c.stride[0]) for c in convolutions]
@@ -130,7 +128,7 @@ INPUTS = ("source picture", "source pose", "target pose")
 COUNT = "features of level 2 that see one pixel"
 
 
-@exercise
+@exercise(function=False)
 def check_stream_inputs(answer) -> str:
     """``my_prediction``: for each input the set of features that change with it, and one count.
 
@@ -228,7 +226,6 @@ def check_two_streams(answer) -> str:
     Called with picture ``[B, 3, H, W]``, source and target heat maps ``[B, 18, H, W]``, it returns two lists,
     appearance and pose, with one ``[B, c, H / 2**i, W / 2**i]`` per level. Appearance must not depend on the target.
     """
-    must_be_function(answer)
     for channels, pose_channels in (((4, 8, 8), (4, 8, 8)), ((4, 8), (2, 3))):
         module = answer(channels, pose_channels)
         if not isinstance(module, nn.Module):
@@ -330,7 +327,6 @@ def check_blind_pair(answer) -> str:
 
     ``normalise("instance", 8)`` must give the same for both, ``normalise("group", 8)`` clearly different results.
     """
-    must_be_function(answer)
     pair = answer()
     if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(x, Tensor) for x in pair):
         raise Wrong("Return two tensors: x, y.")

@@ -7,15 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from sdgan_lib.exercises._verdict import (
-    Mistakes,
-    Open,
-    Wrong,
-    compare,
-    exercise,
-    must_be_function,
-    name_mistake,
-)
+from sdgan_lib.exercises._verdict import Mistakes, Open, Wrong, compare, exercise, name_mistake
 from sdgan_lib.generators import PartAttention, StackedGenerator, UpBlock
 from sdgan_lib.inputs import Generated, Inputs
 
@@ -75,7 +67,6 @@ def check_up_block(answer: Callable) -> str:
     They are height and width of the block's output, channels that go into its 3x3 convolution, and its number of
     weights (all parameters, with instance norm's scale and shift).
     """
-    must_be_function(answer)
     for case in ((8, 4, 6, 3, 5), (32, 24, 16, 8, 4), (128, 64, 64, 7, 2)):
         found = answer(*case)
         whole = isinstance(found, (tuple, list)) and all(isinstance(number, int) for number in found)
@@ -195,7 +186,6 @@ def check_stack(answer: Callable) -> str:
 
     ``decoders[i](l)``, ``ups[i](h_b)`` and ``heads[i](l, up)`` are DC_i, Up_i and G_i, for any number of scales.
     """
-    must_be_function(answer)
     for stages in (3, 2, 4):
         track = _Track(stages, seed=stages)
         found = answer(track.code, track.pose_code, track.decoders, track.ups, track.heads)
@@ -262,7 +252,7 @@ def _wiring(kind: str, i: int, given: tuple[str, ...]) -> None:
     raise Wrong(f"{kind}_{i} is given ({got}); eq. 2-5 give it ({', '.join(wanted)}).")
 
 
-@exercise
+@exercise(function=False)
 def check_diagnosis(answer: Mapping) -> str:
     """``my_diagnosis``: a dictionary from each patient's letter to its fault, one of the names in ``DIAGNOSES``."""
     if not isinstance(answer, Mapping) or set(answer) != set(_TRUTH):
@@ -292,7 +282,6 @@ def check_attention(answer: Callable) -> str:
     From logits ``[B, 12, h, w]``, painted ``[B, 3, h, w]``, candidates ``[B, 11, 3, h, w]`` and masks
     ``[B, 11, h, w]`` in [0, 1]; wanted are a picture ``[B, 3, h, w]`` and shares ``[B, 12, h, w]``.
     """
-    must_be_function(answer)
     rng = torch.Generator().manual_seed(0)
     for b, h, w, fractions in ((2, 4, 3, False), (1, 5, 6, True)):
         logits, painted = torch.randn(b, 12, h, w, generator=rng), torch.rand(b, 3, h, w, generator=rng)

@@ -5,15 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from sdgan_lib.exercises._verdict import (
-    Mistakes,
-    Wrong,
-    compare,
-    exercise,
-    must_be_function,
-    name_mistake,
-    number,
-)
+from sdgan_lib.exercises._verdict import Mistakes, Wrong, compare, exercise, name_mistake, number
 from sdgan_lib.heatmaps import decode, heatmaps
 from sdgan_lib.pose import LEFT_RIGHT, flip_pose, visible
 
@@ -24,7 +16,6 @@ def check_joint_map(answer) -> str:
 
     A missing joint (NaN) gives a map of zeros.
     """
-    must_be_function(answer)
     generator = torch.Generator().manual_seed(1)
     for height, width, sigma in ((12, 20, 2.5), (33, 17, 4.0), (64, 32, 3.0)):
         joint = (0.2 + 0.6 * torch.rand(2, generator=generator)) * torch.tensor([width, height])
@@ -90,7 +81,6 @@ def _map_mistakes(joint: Tensor, height: int, width: int, sigma: float) -> Mista
 @exercise
 def check_flip(answer) -> str:
     """``my_flip(pose, width)``: the pose ``[18, 2]`` of the mirrored picture, NaN where a joint is missing."""
-    must_be_function(answer)
     generator = torch.Generator().manual_seed(2)
     for width in (64, 37):
         pose = torch.rand(18, 2, generator=generator) * torch.tensor([width - 1, 100])
@@ -145,7 +135,6 @@ def check_two_pixels(answer) -> str:
 
     ``left`` and ``right`` are the pixels' values (tensors of no dimension), those of a Gaussian of width ``sigma``.
     """
-    must_be_function(answer)
     generator = torch.Generator().manual_seed(3)
     cases = []
     for sigma in (0.8, 1.5, 3.0):
@@ -203,7 +192,7 @@ def _two_pixel_mistakes(left: Tensor, right: Tensor, sigma: Tensor) -> Mistakes:
 LOST = torch.tensor([[[10.5, 20.5]]])  # the worst place: the corner where four pixels meet
 
 
-@exercise
+@exercise(function=False)
 def check_lost_sigma(answer) -> str:
     """``my_lost_sigma``: the σ in pixels, to within 3 %, below which ``decode`` loses a joint at (10.5, 20.5)."""
     sigma = number(answer).item()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from sdgan_lib.exercises._verdict import Wrong, compare, exercise, must_be_function
+from sdgan_lib.exercises._verdict import Wrong, compare, exercise
 from sdgan_lib.metrics import fg_l1, l1
 from sdgan_lib.pose import JOINTS, visible
 
@@ -23,7 +23,6 @@ def _pictures(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 @exercise
 def check_missing(answer: Callable[[Tensor], Tensor]) -> str:
     """``answer(pose)`` counts the missing joints of every pose ``[B, 18, 2]``: whole numbers ``[B]``."""
-    must_be_function(answer)
     generator = torch.Generator().manual_seed(1)
     pose = 60 * torch.rand(5, len(JOINTS), 2, generator=generator)
     pose[torch.rand(5, len(JOINTS), generator=generator) < 0.3] = torch.nan
@@ -57,7 +56,6 @@ def check_person_l1(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
 
     Pictures ``[B, 3, H, W]`` in [-1, 1], mask ``[B, 1, H, W]`` of 0 and 1; wanted ``[B]``.
     """
-    must_be_function(answer)
     generated, target, mask = _pictures(2)
     expected = fg_l1(generated, target, mask)
     difference = (generated - target).abs()
@@ -92,7 +90,6 @@ def check_flattered(answer: Callable[[Tensor, Tensor], Tensor]) -> str:
 
     Ruined: ``fg_l1`` is above 0.3 and at least three times ``l1``, which is over the whole picture.
     """
-    must_be_function(answer)
     _, target, mask = _pictures(3)
     picture = answer(target.clone(), mask.clone())
     if not isinstance(picture, Tensor) or picture.shape != target.shape:

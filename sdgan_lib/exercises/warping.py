@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from sdgan_lib.exercises._verdict import Mistakes, Open, Wrong, compare, exercise, must_be_function
+from sdgan_lib.exercises._verdict import Mistakes, Open, Wrong, compare, exercise
 from sdgan_lib.pose import LEFT_RIGHT, to_grid
 from sdgan_lib.warping import (
     LimbWarps,
@@ -40,7 +40,6 @@ _LOOK_AT = {
 @exercise
 def check_pixels(my_pixels: Callable[[Tensor, int, int], Tensor]) -> str:
     """``my_pixels(grid, height, width)``: grid coordinates ``[..., 2]`` back to pixels ``[..., 2]``, (x, y) both."""
-    must_be_function(my_pixels)
     generator = torch.Generator().manual_seed(3)
     for height, width in ((128, 64), (32, 48)):
         size = torch.tensor([width, height])
@@ -74,7 +73,6 @@ def check_pixels(my_pixels: Callable[[Tensor, int, int], Tensor]) -> str:
 @exercise
 def check_weighted_fit(my_weighted_fit: Callable[[Tensor, Tensor, Tensor], Tensor]) -> str:
     """``my_weighted_fit(target_points, source_points, weights)``: ``[N, 2]``, ``[N, 2]``, ``[N]`` to ``[2, 3]``."""
-    must_be_function(my_weighted_fit)
     generator = torch.Generator().manual_seed(5)
     for count in (4, 7):
         target, source = 60 * torch.rand(2, count, 2, generator=generator, dtype=torch.float64)
@@ -139,7 +137,6 @@ def check_map_at(my_map_at: Callable[[Tensor, tuple[int, int], tuple[int, int]],
 
     ``affine`` is the map of a picture of ``size``.
     """
-    must_be_function(my_map_at)
     generator = torch.Generator().manual_seed(7)
     for level in ((32, 32), (24, 64), (32, 16)):
         warps = limb_warps(_people(1, generator), _people(1, generator), 128, 64)
@@ -220,7 +217,7 @@ def _exchanged(warps: LimbWarps) -> LimbWarps:
     return dataclasses.replace(warps, maps=_rescaled(warps.maps, stretch))
 
 
-@exercise
+@exercise(function=False)
 def check_warp_faults(my_faults: Mapping[str, str | None]) -> str:
     """``my_faults``: letter of a picture -> one of ``FAULTS``; each fault is the cause of one picture."""
     if not isinstance(my_faults, Mapping):
