@@ -1,6 +1,7 @@
 """Checks of the exercises of notebook 05_adversarial_training."""
 
 import copy
+import functools
 from collections.abc import Callable
 
 import torch
@@ -95,18 +96,33 @@ def check_generator_step(my_generator_step: Callable) -> str:
             "optimiser you are given, and no other."
         )
 
-    def stepped(loss: Callable[[Tensor], Tensor], fresh: bool = True) -> Tensor:
-        network, optimiser = _prepared(generator)
-        if fresh:
-            optimiser.zero_grad()
-        loss(judge(network(x))).backward()
-        optimiser.step()
-        return _flat(network)
+    found, right = _flat(network), _stepped(generator, judge, x, _wanted)
+    compare(found, right, _step_mistakes(generator, judge, x), what="a weight of the generator")
+    with torch.no_grad():
+        value = _wanted(judge(generator(x)))
+    compare(number(loss, "the loss", tensor=True), value, what="the loss you return")
+    return "right: the gradient flows through the discriminator, which itself stands still."
 
-    def right(logits: Tensor) -> Tensor:
-        return generator_adversarial_loss([logits])
 
-    mistakes = [
+def _wanted(logits: Tensor) -> Tensor:
+    return generator_adversarial_loss([logits])
+
+
+def _stepped(
+    generator: nn.Module, judge: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor], fresh: bool = True
+) -> Tensor:
+    """The generator's weights after one step by ``loss`` of the logits, with or without a call of zero_grad."""
+    network, optimiser = _prepared(generator)
+    if fresh:
+        optimiser.zero_grad()
+    loss(judge(network(x))).backward()
+    optimiser.step()
+    return _flat(network)
+
+
+def _step_mistakes(generator: nn.Module, judge: nn.Module, x: Tensor) -> Mistakes:
+    stepped = functools.partial(_stepped, generator, judge, x)
+    return [
         (
             "The generator has not moved. Was its picture detached, or made under no_grad? Here the gradient must flow "
             "through the discriminator into the picture, and on into the generator. Or was optimiser.step() left "
@@ -125,15 +141,10 @@ def check_generator_step(my_generator_step: Callable) -> str:
         ),
         (
             "Old gradients are still in there: PyTorch adds to .grad until zero_grad() is called.",
-            stepped(right, fresh=False),
+            stepped(_wanted, fresh=False),
         ),
         ("The step goes by the hinge loss; the log loss is asked for.", stepped(lambda z: -z.mean())),
     ]
-    compare(_flat(network), stepped(right), mistakes, what="a weight of the generator")
-    with torch.no_grad():
-        value = right(judge(generator(x)))
-    compare(number(loss, "the loss", tensor=True), value, what="the loss you return")
-    return "right: the gradient flows through the discriminator, which itself stands still."
 
 
 @exercise

@@ -87,6 +87,19 @@ def _compare_block(found: tuple[int, ...], a: int, s: int, o: int, h: int, w: in
     out = block(torch.zeros(1, a, h, w), torch.zeros(1, s, 2 * h, 2 * w))
     count = sum(p.numel() for p in block.parameters())
     expected = (*out.shape[-2:], block.join[0].in_channels, count)
+    given = f"for my_up_block({a}, {s}, {o}, {h}, {w})"
+    parts = (found[:2], expected[:2]), (found[2], expected[2]), (found[3], expected[3])
+    for (mine, right), mistakes in zip(parts, _block_mistakes(a, s, o, h, w), strict=True):
+        if mine != right:
+            name_mistake(mine, [(f"{given} {message}", value) for message, value in mistakes])
+    names = ("output's height", "output's width", "channels into the 3x3 convolution", "weights")
+    for name, mine, right in zip(names, found, expected, strict=True):
+        if mine != right:
+            raise Wrong(f"{given} the {name}: {mine} where {right} is wanted.")
+
+
+def _block_mistakes(a: int, s: int, o: int, h: int, w: int) -> tuple[Mistakes, Mistakes, Mistakes]:
+    """What may be wrong with the size, with the channels and with the weights."""
     size_mistakes = [
         (
             "the size is 2 too large: padding=1 takes one row away at each of the four sides, so the size is "
@@ -127,18 +140,7 @@ def _compare_block(found: tuple[int, ...], a: int, s: int, o: int, h: int, w: in
             up + o + 9 * o * o + norm,
         ),
     ]
-    given = f"for my_up_block({a}, {s}, {o}, {h}, {w})"
-    for mine, right, mistakes in (
-        (found[:2], expected[:2], size_mistakes),
-        (found[2], expected[2], channel_mistakes),
-        (found[3], expected[3], weight_mistakes),
-    ):
-        if mine != right:
-            name_mistake(mine, [(f"{given} {message}", value) for message, value in mistakes])
-    names = ("output's height", "output's width", "channels into the 3x3 convolution", "weights")
-    for name, mine, right in zip(names, found, expected, strict=True):
-        if mine != right:
-            raise Wrong(f"{given} the {name}: {mine} where {right} is wanted.")
+    return size_mistakes, channel_mistakes, weight_mistakes
 
 
 class _Track:
