@@ -35,7 +35,7 @@ test: $(STAMP)
 	  tests notebooks $(ARGS)
 
 bench: $(STAMP)
-	$(PY) -m sdgan_lib bench $(ARGS)
+	$(PY) -m benchmarks $(ARGS)
 
 notebooks: $(STAMP)
 	$(PY) notebooks/execute.py $(ARGS)
