@@ -49,13 +49,13 @@ def joints_run(settings: Settings, preset: Preset, joints: int) -> Run:
     pose = torch.rand(count, joints, 2).to(settings.device) * torch.tensor([64.0, 128.0]).to(settings.device)
     image = torch.randn(count, 3, *size).to(settings.device)
     encoder = TwoStreamEncoder(config.channels, config.pose_channels, config.norm, joints).to(settings.device)
-    judge = PatchDiscriminator(preset.discriminator, joints).to(settings.device)
-    weights = [*encoder.parameters(), *judge.parameters()]
+    discriminator = PatchDiscriminator(preset.discriminator, joints).to(settings.device)
+    weights = [*encoder.parameters(), *discriminator.parameters()]
 
     def run() -> None:
         maps = heatmaps(pose, *size)
         appearance, code = encoder(image, maps, maps)
-        logits = judge(torch.cat([image, maps, maps], 1), image)
+        logits = discriminator(torch.cat([image, maps, maps], 1), image)
         outputs = [appearance[-1], code[-1], logits]
         torch.autograd.grad(outputs, weights, [torch.ones_like(x) for x in outputs])
 

@@ -170,7 +170,7 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict]) -> dict[str, Run]:
         if moved:
             torch.autograd.grad(moved, features, moved, retain_graph=True)
 
-    def judge() -> None:
+    def discriminate() -> None:
         if trainer.adversarial:
             trainer.judge.requires_grad_(True)
             loss, _ = objective.discriminator(trainer.judge, generated, reals, inputs)
@@ -194,7 +194,7 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict]) -> dict[str, Run]:
         "move back": move_back,
         "forward": lambda: trainer.generator(prepare()),
         "backward": lambda: torch.autograd.grad(generated.images, weights, ones, retain_graph=True),
-        "discriminators": judge,
+        "discriminators": discriminate,
         "update": update,
     }
 
