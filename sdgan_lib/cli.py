@@ -1,4 +1,4 @@
-"""The command line: ``python -m sdgan_lib train | evaluate | generate | export | card | check | doctor | bench``."""
+"""The command line: ``python -m sdgan_lib train | evaluate | generate | export | card | check | doctor``."""
 
 import errno
 import math
@@ -300,50 +300,6 @@ class Doctor:
         return doctor(self.data)
 
 
-@dataclass(frozen=True)
-class Bench:
-    """Measure this machine: warps, a training step, a picture, a slider, and how the cost grows; table and JSON."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """where to run"""
-    presets: tuple[System, ...] = ("baseline", "deformable", "sdgan")
-    """systems whose steps and pictures are measured; a step at the paper's width (…-paper) takes seconds on a CPU"""
-    parts: tuple[Literal["warps", "step", "inference", "slider", "growth"], ...] = (
-        "warps",
-        "step",
-        "inference",
-        "slider",
-        "growth",
-    )
-    """what to measure"""
-    threads: int | None = None
-    """threads of the CPU, by default as many as PyTorch chooses"""
-    seconds: float = 0.5
-    """shortest time spent on each figure"""
-    data: Path = PEOPLE
-    """folder of the data set that pictures and poses come from"""
-    out: Path = RUNS / "bench" / "bench.json"
-    """JSON file to write"""
-    figures: Path = RUNS / "bench"
-    """folder for the plots of growth"""
-
-    def run(self) -> int:
-        import torch
-
-        from sdgan_lib.batches import pick_device
-        from sdgan_lib.bench import Settings, bench
-
-        device = pick_device(self.device)
-        device = "cpu" if device == "mps" else device
-        threads = self.threads or torch.get_num_threads()
-        bench(
-            Settings(device, self.presets, threads, self.seconds, self.data, self.figures),
-            self.parts,
-            self.out,
-        )
-        return 0
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status.
 
@@ -362,7 +318,6 @@ def main(arguments: list[str] | None = None) -> int:
             "card": Card,
             "check": Check,
             "doctor": Doctor,
-            "bench": Bench,
         },
         prog="python -m sdgan_lib",
         description="Pose-based person image generation with a stacked deformable GAN.",
