@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,9 @@ REMEDIES = {
     errno.EIO: "the disk or the network share fails: choose another place",
 }
 """What to do about an error of the system, by its number."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What the system says when a file cannot be written to its end."""
 
 
 def explain(error: OSError, path: str | Path | None = None) -> str:
@@ -76,9 +80,24 @@ def whole(path: str | Path) -> Iterator[Path]:
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError) and error.filename in (str(temporary), None):
-            error.filename = str(path)  # the name that the user knows
-        raise
+        number = _number(error)
+        if number is None or (isinstance(error, OSError) and error.filename not in (None, str(temporary))):
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error  # by the name that the user knows
+
+
+def _number(error: BaseException) -> int | None:
+    """The system's error number behind an error; None where the system had no part in it.
+
+    PyTorch says "unexpected pos" on a full disk; with ``torch.save(state, file)`` the cause is its context (not with
+    a path in place of the file). safetensors puts the number into its text.
+    """
+    if isinstance(error, OSError):
+        return error.errno
+    if isinstance(error.__context__, OSError) and error.__context__.errno in FULL:
+        return error.__context__.errno
+    match = re.search(r"\(os error (\d+)\)", str(error))
+    return int(match[1]) if match else None
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:

@@ -4,10 +4,12 @@ import errno
 import os
 import resource
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from sdgan_lib.errors import UserError, printable
 from sdgan_lib.files import explain, parse_json, read_json, read_text, whole, write_whole
@@ -52,20 +54,34 @@ def test_a_device_or_a_folder_is_not_replaced(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [tmp_path / "pipe"]
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+def save_by_torch(path: Path) -> None:
+    with path.open("wb") as file:
+        torch.save(torch.zeros(1 << 18), file)
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda path: path.write_bytes(bytes(1 << 20)),
+        save_by_torch,
+        lambda path: save_file({"a": torch.zeros(1 << 18)}, path),
+    ],
+    ids=["bytes", "torch", "safetensors"],
+)
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, save: Callable[[Path], object]) -> None:
+    """Each writer's own way of saying so becomes the system's words about the file that was meant."""
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
     before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[0][1]))
     try:
-        with pytest.raises(OSError) as caught:
-            write_whole(path, bytes(1 << 20))
+        with pytest.raises(OSError) as caught, whole(path) as temporary:
+            save(temporary)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before[0])
         signal.signal(signal.SIGXFSZ, before[1])
-    assert caught.value.errno == errno.EFBIG and explain(caught.value).startswith(
-        f"{path}: file too large. Remedy"
-    )
+    assert caught.value.errno == errno.EFBIG
+    assert explain(caught.value).startswith(f"{path}: file too large. Remedy: ")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
