@@ -1,11 +1,16 @@
 """The command line: ``python -m sdgan_lib train | evaluate | generate | export | card | check | doctor | bench``."""
 
+import errno
+import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+
+from sdgan_lib.errors import UserError, printable
+from sdgan_lib.files import explain
 
 System = Literal["baseline", "deformable", "sdgan", "baseline-paper", "deformable-paper", "sdgan-paper"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -152,18 +157,20 @@ class Evaluate:
         return self.out or (named[0][1].parent if run else RUNS / "evaluation")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Generate:
     """Make a picture of a person in another pose from a checkpoint, a source image and a pose."""
 
     checkpoint: Path = RUNS / "sdgan" / "checkpoint.pt"
     """trained checkpoint"""
-    source: str = ""
-    """the person: name of an image of the data set, or a picture file (then --source-pose is needed)"""
-    target: str = ""
-    """the pose: name of an image of the data set, or a JSON file"""
+    source: str
+    """the person: name of a picture of the data set, or a picture file (then --source-pose is needed)"""
+    target: str
+    """the pose: name of a picture of the data set, or a JSON file"""
     source_pose: Path | None = None
-    """pose of the source as a JSON file: 18 [x, y] in pixels, null for a missing joint"""
+    """pose of the source as a JSON file: 18 [x, y] in pixels, null for a missing joint; or OpenPose's, or COCO's"""
+    size: tuple[int, int] | None = None
+    """height and width to which source picture and poses are resized first"""
     out: Path = Path("generated.png")
     """picture to write"""
     data: Path = PEOPLE
@@ -175,9 +182,16 @@ class Generate:
         from sdgan_lib.inference import generate
 
         generate(
-            self.checkpoint, self.source, self.target, self.source_pose, self.out, self.data, self.device
+            self.checkpoint,
+            self.source,
+            self.target,
+            self.source_pose,
+            self.out,
+            self.data,
+            self.device,
+            self.size,
         )
-        print(f"written: {self.out}")
+        print(f"written: {printable(self.out)}")
         return 0
 
 
@@ -197,7 +211,7 @@ class Export:
 
         exported = export_generator(self.checkpoint, self.out, self.commit)
         metrics = "no metrics (never evaluated)" if exported.metrics is None else "its metrics"
-        print(f"written: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB), with {metrics}")
+        print(f"written: {printable(self.out)} ({self.out.stat().st_size / 1e6:.1f} MB), with {metrics}")
         return 0
 
 
@@ -288,7 +302,14 @@ class Bench:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit status. Faults of the user's input end in one line, not in a traceback."""
+    """Run one command; returns its exit status.
+
+    Faults of the user's input and of the system (:class:`UserError`, ``OSError``) end in one line and status 1;
+    anything else is a fault of the code and keeps its traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # for a terminal that cannot print every character
     command = tyro.extras.subcommand_cli_from_dict(
         {
             "train": Train,
@@ -305,13 +326,17 @@ def main(arguments: list[str] | None = None) -> int:
         args=arguments,
     )
     try:
-        return command.run()
+        status = command.run()
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return 130
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        from sdgan_lib.training import TrainingError
-
-        if isinstance(error, RuntimeError) and not isinstance(error, TrainingError):
-            raise
-        print(f"sdgan_lib: {error}", file=sys.stderr)
-        return 1
+    except UserError as error:
+        message = str(error)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read the output, `head` say, has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        message = str(explain(error))
+    print(f"sdgan_lib: {message}", file=sys.stderr)
+    return 1

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sdgan_lib.errors import UserError
+from sdgan_lib.errors import Problem, UserError
 
 TEXT_LIMIT = 256 << 20
 """Bytes of a table or JSON file that are read at most; the pairs of DeepFashion take about 10 MB."""
@@ -36,8 +36,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What the system says when a file cannot be written to its end."""
 
 
-def explain(error: OSError, path: str | Path | None = None) -> str:
-    """An error of the system in one line: file, what the system says, remedy.
+def explain(error: OSError, path: str | Path = "a file") -> Problem:
+    """An error of the system as a fault of the file: what the system says, and what to do about it.
 
     Args:
         error: as ``open`` and its like raise it.
@@ -46,10 +46,19 @@ def explain(error: OSError, path: str | Path | None = None) -> str:
     name = error.filename if isinstance(error.filename, str | os.PathLike) else path
     if error.errno is None:  # raised by a library in its own words
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        return f"{path}: {lines[-1]}" if path is not None and str(path) not in lines[-1] else lines[-1]
-    said = (error.strerror or os.strerror(error.errno)).lower()
-    remedy = REMEDIES.get(error.errno, "see to the file, or choose another")
-    return f"{'' if name is None else f'{os.fspath(name)}: '}{said}. Remedy: {remedy}."
+        return Problem(Path(name), lines[-1], "see to the file, or choose another")
+    message = (error.strerror or os.strerror(error.errno)).lower()
+    if error.errno == errno.ENOENT and not os.path.isabs(name):
+        message += f" in {working_folder()}"
+    return Problem(Path(name), message, REMEDIES.get(error.errno, "see to the file, or choose another"))
+
+
+def working_folder() -> str:
+    """The working directory, in which relative names are looked for."""
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return "a working directory that is gone"
 
 
 @contextmanager
@@ -67,7 +76,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if path.exists() and not path.is_file():
-        raise UserError(f"{path}: a device or a pipe, not a file. Remedy: name a file.")
+        raise UserError(Problem(path, "a device or a pipe, not a file", "name a file"))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix[:16]}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -114,23 +123,22 @@ def read_text(path: str | Path, limit: int = TEXT_LIMIT) -> str:
             UTF-8.
     """
     path = Path(path)
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(Problem(path, "a device or a pipe, not a file", "name a file"))
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise UserError(f"{path}: a device or a pipe, not a file. Remedy: name a file.")
         with path.open("rb") as file:
             content = file.read(limit + 1)
     except OSError as error:
         raise UserError(explain(error, path)) from error
-    except ValueError as error:  # a name with a NUL
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"{path}: not a name of a file ({error}). Remedy: check the name.") from error
+    except ValueError as error:  # NUL in the name
+        raise UserError(Problem(path, f"not a name of a file ({error})", "check the name")) from error
     if len(content) > limit:
-        raise UserError(f"{path}: more than {limit:,} bytes. Remedy: check that it is the file you mean.")
+        message = f"more than {limit:,} bytes"
+        raise UserError(Problem(path, message, "check that it is the file you mean"))
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not text ({error}). Remedy: write it as UTF-8.") from error
+        raise UserError(Problem(path, f"not text ({error})", "write it as UTF-8")) from error
 
 
 def parse_json(text: str) -> object:
@@ -161,4 +169,5 @@ def read_json(path: str | Path, limit: int = TEXT_LIMIT) -> object:
     except UserError:
         raise
     except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}). Remedy: correct it, or write it anew.") from error
+        message = f"not JSON ({error})"
+        raise UserError(Problem(Path(path), message, "correct it, or write it anew")) from error
