@@ -67,6 +67,7 @@ class Train:
     def run(self) -> int:
         from sdgan_lib.checkpoints import load_checkpoint, preset_from_dict
         from sdgan_lib.datasets import PersonPairs
+        from sdgan_lib.evaluation import held_out
         from sdgan_lib.presets import PRESETS
         from sdgan_lib.training import CHECKPOINT, Budget, train
 
@@ -89,7 +90,7 @@ class Train:
             budget = Budget(self.minutes or 10.0, self.steps)
         people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=False)
         if self.evaluate:  # a fault of the test split is told before hours of training, not after
-            PersonPairs(data, "test", pairs="all")
+            held_out(data)
         checkpoint = train(
             people,
             preset,
@@ -104,7 +105,7 @@ class Train:
             workers=self.workers,
         )
         if self.evaluate:
-            return Evaluate(checkpoint, data, device=self.device).run()
+            return Evaluate((str(checkpoint),), data=data, device=self.device).run()
         return 0
 
     def check_numbers(self) -> None:
@@ -165,39 +166,71 @@ class Train:
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Evaluate a checkpoint on the held-out identities, beside the answers that need no learning."""
+    """Evaluate generators and pictures of other programs on the held-out people, beside what needs no learning."""
 
-    checkpoint: Annotated[Path, tyro.conf.Positional] = RUNS / "sdgan" / "checkpoint.pt"
-    """checkpoint to evaluate; metrics.json, gallery.png and deciles.png are written beside it"""
+    checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """trained generators, FILE or NAME=FILE, by default runs/sdgan/checkpoint.pt; the seeds of one system, named
+    SYSTEM@0, SYSTEM@1 ..., are averaged in the table"""
+    pictures: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """NAME=FOLDER: what any other program made of the test pairs, files called FROM___TO.png or FROM/TO.png"""
     data: Path = PEOPLE
     """folder of the data set"""
+    out: Path | None = None
+    """folder for metrics.json, table.md, gallery.png and deciles.png; by default that of the one checkpoint.pt, or
+    runs/evaluation for several answers or an exported file"""
     device: Device = "auto"
     """where to run"""
 
     def run(self) -> int:
+        from sdgan_lib import evaluation, reports
         from sdgan_lib.batches import pick_device
         from sdgan_lib.checkpoints import load_generator
         from sdgan_lib.datasets import PersonPairs
-        from sdgan_lib.evaluation import group_means, mean_image, pair_metrics
-        from sdgan_lib.reports import format_table, make_deciles, make_gallery, write_metrics
 
         device = pick_device(self.device)
-        generator = load_generator(self.checkpoint, device)
-        test = PersonPairs(self.data, "test", pairs="all")
-        mean = mean_image(PersonPairs(self.data, "train", pairs="all", masks=False))
-        values, same_camera = pair_metrics(generator, test, mean, device=device)
-        metrics = group_means(values, same_camera)
-        folder = self.checkpoint.parent
-        write_metrics(metrics, folder / "metrics.json")
-        pictures = {
-            "gallery.png": make_gallery(generator, test, device=device),
-            "deciles.png": make_deciles(generator, test, values["model"]["fg_ssim"], device=device),
-        }
-        for name, picture in pictures.items():
-            picture.save(folder / name, optimize=True)
-        print(format_table(metrics))
-        print("written:", ", ".join(str(folder / name) for name in ("metrics.json", *pictures)))
+        test = evaluation.held_out(self.data)
+        answers, generators = {}, []
+        for name, (make, path) in self.named().items():
+            if make == "generator":
+                generators.append(load_generator(path, device))
+                answers[name] = evaluation.of_generator(generators[-1])
+            else:
+                answers[name] = evaluation.of_folder(path, test)
+        train = PersonPairs(self.data, "train", pairs="all", masks=False)
+        result = evaluation.evaluate(answers | evaluation.references(train), test, device=device)
+        print(reports.text_table(result.table()))
+        alone = generators[0] if len(answers) == len(generators) == 1 else None
+        written = reports.write_reports(result, answers, test, self.folder(), generator=alone, device=device)
+        print("written:", ", ".join(map(str, written)))
+        if fault := reports.too_few_for_tenths(len(test)):
+            print(fault)
         return 0
+
+    def named(self) -> dict[str, tuple[str, Path]]:
+        """What makes each answer, ``"generator"`` or ``"folder"``, and from which file or folder, by its name."""
+        from sdgan_lib.errors import UserError
+        from sdgan_lib.evaluation import REFERENCES
+
+        files = self.checkpoints or (() if self.pictures else (str(RUNS / "sdgan" / "checkpoint.pt"),))
+        alone = len(files) == 1 and not self.pictures
+        named: dict[str, tuple[str, Path]] = {}
+        for kind, text in [*(("generator", f) for f in files), *(("folder", f) for f in self.pictures)]:
+            name, equals, file = text.partition("=")
+            named_so = bool(equals) and not Path(text).exists()
+            path = Path(file if named_so else text)
+            if not named_so:
+                own = path.absolute().parent.name if path.name == "checkpoint.pt" else path.stem
+                name = "model" if alone else own
+            if not name or name in named or name in REFERENCES:
+                raise UserError(f"{text}: its name '{name}' is empty or taken. Remedy: call it NAME={path}.")
+            named[name] = kind, path
+        return named
+
+    def folder(self) -> Path:
+        """Where the results go."""
+        named = list(self.named().values())
+        run = len(named) == 1 and named[0][0] == "generator" and named[0][1].suffix == ".pt"
+        return self.out or (named[0][1].parent if run else RUNS / "evaluation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,17 +293,17 @@ class Export:
 
 @dataclass(frozen=True)
 class Card:
-    """Write README.md beside an exported generator, from what the file holds: data, recipe, metrics, digest."""
+    """Write the card of an exported generator, from what the file holds: data, recipe, metrics, digest."""
 
     file: Annotated[Path, tyro.conf.Positional] = Path("data/checkpoints/sdgan.safetensors")
     """file that export wrote"""
+    out: Path | None = None
+    """file to write, whatever it holds; by default README.md beside the file, unless that is not a card"""
 
     def run(self) -> int:
-        from sdgan_lib.reports import model_card
+        from sdgan_lib.reports import write_card
 
-        out = self.file.with_name("README.md")
-        out.write_text(model_card(self.file), encoding="utf-8")
-        print(f"written: {out}")
+        print(f"written: {write_card(self.file, self.out)}")
         return 0
 
 
