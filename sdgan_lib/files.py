@@ -61,6 +61,16 @@ def working_folder() -> str:
         return "a working directory that is gone"
 
 
+def refuse_device(path: str | Path) -> None:
+    """Raise if ``path`` is neither file nor folder nor new: reading it might not end, writing it would replace it.
+
+    Raises:
+        UserError: naming it.
+    """
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise UserError(Problem(Path(path), "a device or a pipe, not a file", "name a file"))
+
+
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """A temporary file beside ``path`` to write to; what was written reaches the disk, then takes the name ``path``.
@@ -75,8 +85,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if path.exists() and not path.is_file():
-        raise UserError(Problem(path, "a device or a pipe, not a file", "name a file"))
+    refuse_device(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix[:16]}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -123,8 +132,7 @@ def read_text(path: str | Path, limit: int = TEXT_LIMIT) -> str:
             UTF-8.
     """
     path = Path(path)
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        raise UserError(Problem(path, "a device or a pipe, not a file", "name a file"))
+    refuse_device(path)
     try:
         with path.open("rb") as file:
             content = file.read(limit + 1)
