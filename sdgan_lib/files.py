@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -67,7 +68,11 @@ def refuse_device(path: str | Path) -> None:
     Raises:
         UserError: naming it.
     """
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # told by whoever opens it
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise UserError(Problem(Path(path), "a device or a pipe, not a file", "name a file"))
 
 
@@ -149,6 +154,13 @@ def read_text(path: str | Path, limit: int = TEXT_LIMIT) -> str:
         raise UserError(Problem(path, f"not text ({error})", "write it as UTF-8")) from error
 
 
+def _refuse(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
 def parse_json(text: str) -> object:
     """What a JSON text holds.
 
@@ -157,11 +169,8 @@ def parse_json(text: str) -> object:
             digits, or one that is not finite (which JSON does not have, though Python writes it).
     """
 
-    def refuse(name: str) -> object:
-        raise ValueError(f"{name} is no JSON")
-
     try:
-        return json.loads(text.removeprefix("\ufeff"), parse_constant=refuse)
+        return _DECODER.decode(text.removeprefix("\ufeff"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

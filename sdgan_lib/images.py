@@ -73,7 +73,6 @@ def opened(path: str | Path) -> Image.Image:
         UserError: there is no such file, it is no picture of the :data:`READABLE` formats, it is damaged, or has more
             than :data:`PIXEL_LIMIT` pixels.
     """
-    path = Path(path)
     refuse_device(path)
     with _told(path):
         image = Image.open(path)
@@ -83,13 +82,12 @@ def opened(path: str | Path) -> Image.Image:
     if image.format in READABLE:
         raise UserError(_too_large(path))
     message = f"{image.format} is not read; what is read: {', '.join(READABLE)}"
-    raise UserError(Problem(path, message, "save it as JPEG or PNG"))
+    raise UserError(Problem(Path(path), message, "save it as JPEG or PNG"))
 
 
 @contextmanager
 def _told(path: str | Path) -> Iterator[None]:
     """Whatever Pillow raises about a file becomes a :class:`UserError`; its warnings are dropped."""
-    path = Path(path)
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
@@ -100,11 +98,11 @@ def _told(path: str | Path) -> Iterator[None]:
             raise UserError(explain(error, path)) from error
         reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
         message = f"the picture cannot be read, it is truncated or not a picture ({reason})"
-        raise UserError(Problem(path, message, "copy it again, or save it as JPEG or PNG")) from error
+        raise UserError(Problem(Path(path), message, "copy it again, or save it as JPEG or PNG")) from error
 
 
-def _too_large(path: Path) -> Problem:
-    return Problem(path, f"too large, more than {PIXEL_LIMIT:,} pixels", "make it smaller")
+def _too_large(path: str | Path) -> Problem:
+    return Problem(Path(path), f"too large, more than {PIXEL_LIMIT:,} pixels", "make it smaller")
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
@@ -128,7 +126,9 @@ def decode(image: Image.Image, mode: str = "RGB") -> Image.Image:
     """
     with _told(image.filename):
         bits = getattr(image, "tag_v2", {}).get(_BITS, (16,))[0]
-        image = ImageOps.exif_transpose(image)
+        image.load()
+        if image.getexif().get(_ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(image)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             image = Image.fromarray(_eight_bits(image, bits))
         elif image.has_transparency_data:
