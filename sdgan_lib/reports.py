@@ -15,10 +15,11 @@ from torch.utils.data import default_collate
 from sdgan_lib.batches import to_device
 from sdgan_lib.checkpoints import ARCHITECTURE, CheckpointError, Metrics, read_exported
 from sdgan_lib.datasets import PersonPairs
-from sdgan_lib.errors import UserError
+from sdgan_lib.errors import Problem, UserError
 from sdgan_lib.evaluation import REFERENCES, Answer, Estimate, Evaluation, Table, warp_only
-from sdgan_lib.files import read_text, whole, write_whole
+from sdgan_lib.files import read_text, write_whole
 from sdgan_lib.generators import Generator
+from sdgan_lib.images import write_picture
 from sdgan_lib.metrics import HIGHER_IS_BETTER
 from sdgan_lib.plotting import beside, gallery
 from sdgan_lib.presets import PRESETS, Preset
@@ -289,8 +290,7 @@ def write_reports(
         heading = name if len(answers) > 1 else "output"
         pictures["deciles.png"] = make_deciles(answer, test, scores, name=heading, device=device)
     for name, picture in pictures.items():
-        with whole(folder / name) as temporary:
-            picture.save(temporary, format="PNG", optimize=True)
+        write_picture(folder / name, picture, optimize=True)
     return [folder / name for name in ("metrics.json", "table.md", *pictures)]
 
 
@@ -302,8 +302,8 @@ MARK = "<!-- written by `python -m sdgan_lib card`, which may write it anew -->"
 CARD = """{mark}
 # A trained generator
 
-`{name}` ({size:.1f} MB): the averaged (EMA) generator of one training run, in half precision. This card is written from
-what the file itself holds.
+`{name}` ({size:.1f} MB): the averaged (EMA) generator of one training run, in half precision. This card is written
+from what the file itself holds.
 
 | | |
 |---|---|
@@ -319,8 +319,9 @@ what the file itself holds.
 
 ## What it reaches
 
-{test}, beside the answers that need no learning. `fg_` metrics are over the person's pixels only; `l1` and `fg_l1`:
-lower is better, pictures in [-1, 1]; `psnr` in dB.
+{test}.
+Beside this file stand the answers that need no learning. `fg_` metrics are over the person's pixels only; `l1` and
+`fg_l1`: lower is better, pictures in [-1, 1]; `psnr` in dB.
 
 {tables}
 {pictures}
@@ -378,10 +379,8 @@ def write_card(file: Path, out: Path | None = None) -> Path:
     target = Path(file).with_name("README.md") if out is None else Path(out)
     card = model_card(file, target.parent)
     if out is None and target.exists() and not read_text(target).startswith(MARK):
-        raise UserError(
-            f"{target}: not a card, so it is left alone. Remedy: --out FILE names the card's file, or move "
-            f"{Path(file).name} into a folder of its own."
-        )
+        remedy = f"name the card's file with --out FILE, or move {Path(file).name} into a folder of its own"
+        raise UserError(Problem(target, "not a card, so it is left alone", remedy))
     write_whole(target, card)
     return target
 
