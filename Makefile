@@ -1,6 +1,7 @@
 # make lab    JupyterLab on the first notebook         (ARGS="--no-browser" and the like are passed on)
 # make train  train and evaluate on the embedded people (ARGS="--minutes 2 --name try")
-# make test   every test, the notebooks among them      (ARGS="-k warping")
+# make test   every test, the notebooks among them      (ARGS="-m 'not slow'" while one works; ARGS="-k warping")
+# make lint   what ruff finds wrong with code, docstrings and formatting; make format mends what it can
 # make bench  measure warps, training step, pictures, sliders and growth (ARGS="--parts step --presets sdgan")
 # make notebooks       run every notebook in place and strip what belongs to this machine
 # make test-gpu        the notebooks on a CUDA GPU
@@ -20,7 +21,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 # Compiled modules are kept: else each of the many kernels of `make test` compiles PyTorch and the rest anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab train test bench notebooks test-gpu test-mutations
+.PHONY: lab train test lint format bench notebooks test-gpu test-mutations
 .DEFAULT_GOAL := lab
 
 lab: $(STAMP)
@@ -34,8 +35,16 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbval $(NBVAL) \
 	  tests notebooks $(ARGS)
 
+lint: $(STAMP)
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+
+format: $(STAMP)
+	$(PY) -m ruff check --fix-only
+	$(PY) -m ruff format
+
 bench: $(STAMP)
-	$(PY) -m sdgan_lib bench $(ARGS)
+	$(PY) -m benchmarks $(ARGS)
 
 notebooks: $(STAMP)
 	$(PY) notebooks/execute.py $(ARGS)

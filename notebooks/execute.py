@@ -60,6 +60,7 @@ def execute(path: Path, timeout: int = 1200) -> NotebookNode:
 
 
 def main() -> None:
+    """Run what the command line names, all by default, and say how long each took."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

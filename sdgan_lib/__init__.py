@@ -1,8 +1,8 @@
 """sdgan_lib: stacked deformable GANs for pose-based person image generation.
 
-One module per concept, in the order of the course: `pose`, `heatmaps`, `encoders`, `warping`, `generators`,
-`discriminators`, `losses`, `training`, `metrics`; `datasets` reads the data, `cli` is the command line
-(`python -m sdgan_lib --help`). Import the modules you need: this package imports none of them by itself.
+One module per concept, in the order of the course: ``pose``, ``heatmaps``, ``encoders``, ``warping``, ``generators``,
+``discriminators``, ``losses``, ``training``, ``metrics``; ``datasets`` reads the data, ``cli`` is the command line
+(``python -m sdgan_lib --help``). Import the modules you need: this package imports none of them by itself.
 """
 
 __version__ = "0.1.0"

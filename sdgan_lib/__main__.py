@@ -1,4 +1,4 @@
-"""`python -m sdgan_lib`: the command line of `sdgan_lib.cli`."""
+"""``python -m sdgan_lib``: the command line of ``sdgan_lib.cli``."""
 
 from sdgan_lib.cli import main
 

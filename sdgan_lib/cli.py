@@ -1,47 +1,54 @@
-"""The command line: ``python -m sdgan_lib train | evaluate | generate | export | card | check | doctor | bench``."""
+"""The command line: ``python -m sdgan_lib train | evaluate | generate | export | card | check | doctor``."""
 
 import errno
+import math
 import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from sdgan_lib.errors import UserError, printable
 from sdgan_lib.files import explain
+from sdgan_lib.systems import SYSTEMS
 
-System = Literal["baseline", "deformable", "sdgan", "baseline-paper", "deformable-paper", "sdgan-paper"]
+System = Literal[tuple([*SYSTEMS, *(f"{name}-paper" for name in SYSTEMS)])]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 PEOPLE = Path("data/people")
 RUNS = Path("runs")
+
+
+def _else(value: object) -> Any:
+    """What ``--help`` says of an option that is None unless given, so that a resumed run can tell."""
+    return tyro.conf.arg(help_behavior_hint=f"(default: {value})")
 
 
 @dataclass(frozen=True)
 class Train:
     """Train a system, then evaluate it on the held-out identities: table, metrics.json and pictures."""
 
-    system: System = "sdgan"
+    system: Annotated[System | None, _else("sdgan")] = None
     """what to train: a preset sized for a laptop, or at the paper's width (…-paper)"""
-    data: Path = PEOPLE
+    data: Annotated[Path | None, _else("data/people")] = None
     """folder of the data set"""
-    name: str | None = None
-    """name of the run, whose folder is runs/NAME; by default the system's name"""
-    minutes: float = 10.0
+    name: Annotated[str | None, _else("that of the system")] = None
+    """name of the run, whose folder is runs/NAME"""
+    minutes: Annotated[float | None, _else("10")] = None
     """minutes of training"""
     steps: int | None = None
     """steps of training, instead of minutes"""
-    width: int | None = None
-    """channels of the generator's finest level, instead of the preset's"""
-    batch_size: int | None = None
-    """pairs per step, instead of the preset's"""
-    pairs: Literal["same-camera", "all"] | None = None
-    """train on pairs of one camera or on all, instead of the preset's choice"""
-    seed: int = 0
+    width: Annotated[int | None, _else("that of the preset")] = None
+    """channels of the generator's finest level"""
+    batch_size: Annotated[int | None, _else("that of the preset")] = None
+    """pairs per step"""
+    pairs: Annotated[Literal["same-camera", "all"] | None, _else("that of the preset")] = None
+    """train on pairs of one camera or on all"""
+    seed: Annotated[int | None, _else("0")] = None
     """of weights, order of pairs and dropout"""
     resume: bool = False
-    """go on from the run's last checkpoint (preset and seed are then the run's own)"""
+    """go on from the run's last checkpoint, with the run's own choices; an option that contradicts them is refused"""
     start_from: Path | None = None
     """trained generator (checkpoint.pt or .safetensors) to train further, for your own data, say"""
     device: Device = "auto"
@@ -58,24 +65,38 @@ class Train:
     """evaluate afterwards"""
 
     def run(self) -> int:
+        from sdgan_lib.checkpoints import load_checkpoint, preset_from_dict
         from sdgan_lib.datasets import PersonPairs
+        from sdgan_lib.evaluation import held_out
         from sdgan_lib.presets import PRESETS
-        from sdgan_lib.training import Budget, train
+        from sdgan_lib.training import CHECKPOINT, Budget, train
 
-        preset = PRESETS[self.system]
-        if self.width is not None:
-            preset = preset.with_width(self.width)
-        changes = {"batch_size": self.batch_size, "pairs": self.pairs}
-        changes = {key: value for key, value in changes.items() if value is not None}
-        preset = replace(preset, recipe=replace(preset.recipe, **changes))
-        folder = self.runs / (self.name or self.system)
-        people = PersonPairs(self.data, "train", pairs=preset.recipe.pairs, masks=False)
+        self.check_numbers()
+        folder = self.runs / self.checked_name()
+        budget, data, seed = None, self.data or PEOPLE, self.seed or 0
+        if self.resume:
+            state = load_checkpoint(folder / CHECKPOINT)
+            preset = preset_from_dict(state["preset"])
+            self.refuse_contradictions(folder, state, preset)
+            data = self.data or Path(state["data"].get("root", PEOPLE))
+        else:
+            preset = PRESETS[self.system or "sdgan"]
+            if self.width is not None:
+                preset = preset.with_width(self.width)
+            changes = {"batch_size": self.batch_size, "pairs": self.pairs}
+            changes = {key: value for key, value in changes.items() if value is not None}
+            preset = replace(preset, recipe=replace(preset.recipe, **changes))
+        if self.minutes is not None or self.steps is not None:
+            budget = Budget(self.minutes or 10.0, self.steps)
+        people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=False)
+        if self.evaluate:  # a fault of the test split is told before hours of training, not after
+            held_out(data)
         checkpoint = train(
             people,
             preset,
             folder,
-            Budget(self.minutes, self.steps),
-            seed=self.seed,
+            budget,
+            seed=seed,
             device=self.device,
             mixed_precision=self.mixed_precision,
             resume=self.resume,
@@ -84,8 +105,63 @@ class Train:
             workers=self.workers,
         )
         if self.evaluate:
-            return Evaluate((str(checkpoint),), data=self.data, device=self.device).run()
+            return Evaluate((str(checkpoint),), data=data, device=self.device).run()
         return 0
+
+    def check_numbers(self) -> None:
+        """Raise a UserError by the option's name for a number with which nothing can be trained."""
+        least = {
+            "minutes": 0.0,
+            "steps": 1,
+            "width": 1,
+            "batch_size": 1,
+            "seed": 0,
+            "checkpoint_minutes": 0.0,
+        }
+        for name, low in (least | {"workers": 0}).items():
+            value = getattr(self, name)
+            too_small = value is not None and (value < low or (name == "minutes" and value == 0))
+            if value is not None and (not math.isfinite(value) or too_small or value >= 2**31):
+                option = f"--{name.replace('_', '-')}"
+                above = "more than 0" if name == "minutes" else f"{low:g} or more"
+                raise UserError(f"{option} {value}: a number of {above} (and below 2147483648) is wanted")
+
+    def checked_name(self) -> str:
+        """The run's name, which is that of a folder in ``runs``; raises a UserError for anything else."""
+        name = self.name or self.system or "sdgan"
+        if name in (".", "..") or not name.isprintable() or any(c in name for c in '/\\:*?"<>|'):
+            raise UserError(
+                f"--name {name}: the name of one folder in {self.runs} is wanted, without separators; choose the place "
+                "with --runs"
+            )
+        return name
+
+    def refuse_contradictions(self, folder: Path, state: dict, preset: Any) -> None:
+        """Raise a UserError for an option that contradicts the choices of the run that is resumed, with both values."""
+        from sdgan_lib.presets import PRESETS
+
+        own = {
+            "width": preset.generator.width,
+            "batch_size": preset.recipe.batch_size,
+            "pairs": preset.recipe.pairs,
+            "seed": state["seed"],
+        }
+        wrong = {name: (getattr(self, name), value) for name, value in own.items()}
+        if (
+            self.system is not None
+            and PRESETS[self.system].with_width(own["width"]).generator != preset.generator
+        ):
+            wrong["system"] = self.system, preset.generator.system
+        if self.start_from is not None:
+            started = state["start"] and f"weights {state['start']['digest'][:12]}"
+            wrong["start_from"] = self.start_from, started or "fresh weights"
+        for name, (given, value) in wrong.items():
+            if given is not None and given != value:
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(
+                    f"{option} {given} contradicts {folder}, which was started with {value}: leave {option} out to "
+                    "resume it, or choose another --name for a new run"
+                )
 
 
 @dataclass(frozen=True)
@@ -257,50 +333,6 @@ class Doctor:
         return doctor(self.data)
 
 
-@dataclass(frozen=True)
-class Bench:
-    """Measure this machine: warps, a training step, a picture, a slider, and how the cost grows; table and JSON."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """where to run"""
-    presets: tuple[System, ...] = ("baseline", "deformable", "sdgan")
-    """systems whose steps and pictures are measured; a step at the paper's width (…-paper) takes seconds on a CPU"""
-    parts: tuple[Literal["warps", "step", "inference", "slider", "growth"], ...] = (
-        "warps",
-        "step",
-        "inference",
-        "slider",
-        "growth",
-    )
-    """what to measure"""
-    threads: int | None = None
-    """threads of the CPU, by default as many as PyTorch chooses"""
-    seconds: float = 0.5
-    """shortest time spent on each figure"""
-    data: Path = PEOPLE
-    """folder of the data set that pictures and poses come from"""
-    out: Path = RUNS / "bench" / "bench.json"
-    """JSON file to write"""
-    figures: Path = RUNS / "bench"
-    """folder for the plots of growth"""
-
-    def run(self) -> int:
-        import torch
-
-        from sdgan_lib.batches import pick_device
-        from sdgan_lib.bench import Settings, bench
-
-        device = pick_device(self.device)
-        device = "cpu" if device == "mps" else device
-        threads = self.threads or torch.get_num_threads()
-        bench(
-            Settings(device, self.presets, threads, self.seconds, self.data, self.figures),
-            self.parts,
-            self.out,
-        )
-        return 0
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit status.
 
@@ -319,7 +351,6 @@ def main(arguments: list[str] | None = None) -> int:
             "card": Card,
             "check": Check,
             "doctor": Doctor,
-            "bench": Bench,
         },
         prog="python -m sdgan_lib",
         description="Pose-based person image generation with a stacked deformable GAN.",

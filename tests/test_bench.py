@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,25 +10,15 @@ import torch
 import torch.nn.functional as F
 from figures import copy_people
 
-from sdgan_lib import bench, generators
-from sdgan_lib.bench import (
-    SKIPS,
-    Convolutions,
-    Result,
-    Settings,
-    check_skip,
-    exponent,
-    format_table,
-    in_turn,
-    make_trainer,
-    medians,
-    peak_memory,
-    real_batch,
-    skip_run,
-    step_pieces,
-    warp_calls,
-)
-from sdgan_lib.cli import main
+from benchmarks import __main__ as program
+from benchmarks import growth, measure, warps
+from benchmarks.__main__ import PARTS, main
+from benchmarks.growth import bench_growth, exponent
+from benchmarks.measure import Result, Settings, in_turn, medians, peak_memory, real_batch
+from benchmarks.record import format_table
+from benchmarks.step import Convolutions, make_trainer, step_pieces, warp_calls
+from benchmarks.warps import SKIPS, check_skip, skip_run
+from sdgan_lib import inputs
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.inputs import make_inputs
 from sdgan_lib.presets import PRESETS
@@ -54,7 +45,7 @@ def test_the_deformable_skip_equals_its_reference():
 
 
 def test_a_wrong_skip_is_noticed(monkeypatch):
-    monkeypatch.setattr(bench, "deformable_skip", lambda f, w: deformable_skip(f, w) + 3e-5 * f)
+    monkeypatch.setattr(warps, "deformable_skip", lambda f, w: deformable_skip(f, w) + 3e-5 * f)
     with pytest.raises(AssertionError, match="not close"):
         check_skip(Settings(), LAPTOP, 2)
 
@@ -125,12 +116,13 @@ def test_a_training_step_is_taken_apart_whole(tiny):
 def test_body_masks_count_with_what_is_prepared(tiny, monkeypatch):
     pieces = step_pieces(make_trainer(Settings(), tiny, 1.0), iter([real_batch(Settings(), 2)]))
     drawn = []
-    monkeypatch.setattr(generators, "body_mask", lambda *a: drawn.append(a) or body_mask(*a))
+    monkeypatch.setattr(inputs, "body_mask", lambda *a: drawn.append(a) or body_mask(*a))
     pieces["inputs"]()
     assert len(drawn) == 2  # the attention's and the loss's
-    for name in ("forward", "discriminators"):
-        pieces[name]()
+    pieces["discriminators"]()
     assert len(drawn) == 2
+    pieces["forward"]()
+    assert len(drawn) == 4  # those of the inputs that it makes anew
 
 
 def describe(call) -> str:
@@ -140,8 +132,8 @@ def describe(call) -> str:
 
 def test_the_warps_of_a_generator_are_noted(tiny):
     batch = real_batch(Settings(), 2)
-    inputs = make_inputs(batch["source_image"], batch["source_pose"], batch["target_pose"])
-    calls = warp_calls(make_trainer(Settings(), tiny, 1.0).generator, inputs)
+    given = make_inputs(batch["source_image"], batch["source_pose"], batch["target_pose"])
+    calls = warp_calls(make_trainer(Settings(), tiny, 1.0).generator, given)
     skips = [a[0] for f, a in calls if f.func is deformable_skip]
     assert [list(x.shape) for x in skips] == [[2, 4 << i, 128 >> i, 64 >> i] for i in (3, 2, 1, 0)]
     assert all(x.is_leaf and x.requires_grad for x in skips)
@@ -182,20 +174,9 @@ def test_targets_and_table():
 
 
 def test_the_command(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(bench, "ROUNDS", 1)
+    monkeypatch.setattr(measure, "ROUNDS", 1)
     data, out = copy_people(tmp_path / "people"), tmp_path / "deep" / "bench.json"
-    command = [
-        "bench",
-        "--device",
-        "cpu",
-        "--presets",
-        "sdgan",
-        "--parts",
-        "step",
-        "slider",
-        "--threads",
-        "1",
-    ]
+    command = ["--device", "cpu", "--presets", "sdgan", "--parts", "step", "slider", "--threads", "1"]
     command += ["--data", str(data)]
     threads = torch.get_num_threads()
     assert main([*command, "--seconds", "0.01", "--out", str(out), "--figures", str(tmp_path)]) == 0
@@ -216,16 +197,27 @@ def test_the_command(tiny, tmp_path, capsys, monkeypatch):
 
 def test_growth_is_fitted_and_drawn(monkeypatch, tmp_path):
     points = {str(n): (n, lambda n=n: torch.zeros(n * 2**18).add_(1)) for n in (1, 2, 4)}
-    monkeypatch.setattr(bench, "growth_series", lambda settings: {"sum against length": points})
-    results = {r.figure: r for r in bench.bench_growth(Settings(seconds=0.01, figures=tmp_path))}
+    monkeypatch.setattr(growth, "growth_series", lambda settings: {"sum against length": points})
+    results = {r.figure: r for r in bench_growth(Settings(seconds=0.01, figures=tmp_path))}
     assert results["length 4: peak memory"].value == pytest.approx(4, rel=1e-4)
     assert results["length: exponent of memory"].value == pytest.approx(1, rel=1e-4)
     assert results["length: exponent of memory"].met
     assert (tmp_path / "growth-cpu.png").stat().st_size > 5000
 
 
-def test_unknown_names_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no preset 'huge': choose from baseline"):
-        bench.bench(Settings(presets=("huge",)), ("step",), tmp_path / "x.json")
-    with pytest.raises(ValueError, match="no part 'speed': choose from warps"):
-        bench.bench(Settings(), ("speed",), tmp_path / "x.json")
+def test_unknown_names_and_a_missing_data_set_are_refused(tmp_path, capsys):
+    for option, name, known in (("--presets", "huge", "baseline"), ("--parts", "speed", "warps")):
+        with pytest.raises(SystemExit):
+            main([option, name])
+        told = capsys.readouterr().err
+        assert name in told and known in told
+    assert (
+        main(["--parts", "warps", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "x.json")]) == 1
+    )
+    assert "none" in capsys.readouterr().err and not (tmp_path / "x.json").exists()
+
+
+def test_the_command_offers_every_part_and_the_readme_of_the_benchmarks_explains_it():
+    assert program.Bench().parts == tuple(PARTS)
+    text = (Path(__file__).parents[1] / "docs/benchmarks.md").read_text(encoding="utf-8")
+    assert all(f"- **`{part}`.**" in text for part in PARTS)

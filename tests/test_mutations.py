@@ -1,4 +1,4 @@
-"""Faults put into the library, one by one: the notebook that teaches the thing must notice each of them.
+"""Faults put into the library, one by one: the notebook that teaches the thing, or a test, must notice each of them.
 
 `make test-mutations` runs them all (a quarter of an hour) and writes `mutations.md`, which says what noticed what.
 """
@@ -21,13 +21,23 @@ TABLE = ROOT / "tests/mutations.md"
 
 @dataclass(frozen=True)
 class Fault:
-    """In module ``module`` of the library, ``right`` becomes ``wrong``; ``notebook`` must fail."""
+    """In module ``module`` of the library, ``right`` becomes ``wrong``; ``notebook``, or else ``test``, must fail.
+
+    ``test`` is a test's id (``tests/test_x.py::test_name``): for what no notebook can show, such as what survives an
+    interruption.
+    """
 
     name: str
-    notebook: str
     module: str
     right: str
     wrong: str
+    notebook: str = ""
+    test: str = ""
+
+    @property
+    def noticed_by(self) -> str:
+        """The notebook's name or the test's id."""
+        return self.notebook or self.test
 
 
 FAULTS = [
@@ -36,19 +46,25 @@ FAULTS = [
 
 
 def copy_of_the_project(folder: Path) -> Path:
-    """Library and notebooks in a folder of their own, with the data linked."""
-    for name in ("sdgan_lib", "notebooks"):
+    """Library, notebooks and tests in a folder of their own, with the data linked."""
+    for name in ("sdgan_lib", "notebooks", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
     (folder / "data").symlink_to(ROOT / "data")
     return folder
 
 
-def run_notebook(folder: Path, notebook: str) -> subprocess.CompletedProcess:
-    """Execute a notebook of the copy with its fast parameters, against the copy's library."""
-    parameters = PARAMETERS[notebook]["fast"]
-    options = [part for key, value in parameters.items() for part in ("-p", key, str(value))]
+def run(folder: Path, where: str) -> subprocess.CompletedProcess:
+    """Execute a notebook of the copy with its fast parameters, or a test of the copy, against the copy's library."""
+    if where in PARAMETERS:
+        options = [
+            part for key, value in PARAMETERS[where]["fast"].items() for part in ("-p", key, str(value))
+        ]
+        command = ["papermill", f"{where}.ipynb", "done.ipynb", "-k", "python3", *options]
+    else:
+        command = ["pytest", "-q", "-p", "no:cacheprovider", f"../{where}"]
     return subprocess.run(
-        [sys.executable, "-m", "papermill", f"{notebook}.ipynb", "done.ipynb", "-k", "python3", *options],
+        [sys.executable, "-m", *command],
         cwd=folder / "notebooks",
         env=os.environ | {"PYTHONPATH": str(folder), "JUPYTER_PREFER_ENV_PATH": "1"},
         capture_output=True,
@@ -57,14 +73,18 @@ def run_notebook(folder: Path, notebook: str) -> subprocess.CompletedProcess:
     )
 
 
-def told(output: str) -> str:
-    """Which cell failed at which line, and the kind of its error."""
-    output = re.sub(r"\x1b\[[0-9;]*m", "", output)
-    cell = re.search(r'encountered at "In \[(\d+)\]"', output)
-    assert cell, f"the notebook did not fail in a cell:\n{output[-2000:]}"
-    (line, *_) = re.findall(r"^-+> *\d+ +(.+)$", output, re.MULTILINE)
-    error = re.findall(r"^(\w*Error)\b", output, re.MULTILINE)
-    return f"{error[-1] if error else 'error'} in cell {cell[1]}: `{line.strip()[:90]}`".replace("|", "\\|")
+def told(done: subprocess.CompletedProcess) -> str:
+    """Which cell or test failed at which line, and the kind of its error."""
+    output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+    if cell := re.search(r'encountered at "In \[(\d+)\]"', output):
+        where = f"in cell {cell[1]}: "
+        lines = re.findall(r"^-+> *\d+ +(.+)$", output, re.MULTILINE)[:1]
+    else:
+        where = ""
+        lines = re.findall(r"^> +(.+)$", output, re.MULTILINE)[:1]
+    assert lines, f"it failed, but neither in a cell nor in a test's line:\n{output[-2000:]}"
+    error = re.findall(r"^(?:E +)?(\w*(?:Error|Failed))\b", output, re.MULTILINE)
+    return f"{error[-1] if error else 'error'} {where}`{lines[0].strip()[:90]}`".replace("|", "\\|")
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +96,15 @@ def table() -> Iterator[dict[str, str]]:
     lines = [
         "# Faults put into the library, and what noticed them",
         "",
-        "Written by `make test-mutations`: each fault is put in alone, and the notebook that teaches the thing is run.",
+        "Written by `make test-mutations`: each fault is put in alone, and what must notice it is run: the",
+        "notebook that teaches the thing, or a test.",
         "",
         "| fault | where | noticed by | how |",
         "|---|---|---|---|",
-        *(f"| {f.name} | `{f.module}.py` | {f.notebook} | {rows[f.name]} |" for f in FAULTS),
+        *(
+            f"| {f.name} | `{f.module}.py` | {f.noticed_by.removeprefix('tests/')} | {rows[f.name]} |"
+            for f in FAULTS
+        ),
     ]
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -92,31 +116,38 @@ def test_every_fault_can_be_put_in():
         assert source.count(fault.right) == 1, (
             f"{fault.name}: {fault.right!r} is there {source.count(fault.right)} times"
         )
-    assert {fault.notebook for fault in FAULTS} == set(PARAMETERS) - {"00_start_here"}
+        assert bool(fault.notebook) != bool(fault.test), f"{fault.name}: a notebook or a test, one of them"
+        file, _, test = fault.test.partition("::")
+        assert not file or f"def {test.split('[')[0]}(" in (ROOT / file).read_text(encoding="utf-8"), (
+            fault.test
+        )
+    assert {fault.notebook for fault in FAULTS} - {""} == set(PARAMETERS) - {"00_start_here"}
 
 
 def test_the_table_lists_every_fault():
     rows = [
         line.split(" | ")[0].removeprefix("| ") for line in TABLE.read_text(encoding="utf-8").splitlines()
     ]
-    assert rows[6:] == [fault.name for fault in FAULTS], "run: make test-mutations"
+    assert rows[7:] == [fault.name for fault in FAULTS], "run: make test-mutations"
 
 
 @pytest.mark.mutation
+@pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("notebook", sorted({fault.notebook for fault in FAULTS}))
-def test_without_a_fault_the_notebook_runs(tmp_path, notebook):
-    done = run_notebook(copy_of_the_project(tmp_path), notebook)
-    assert done.returncode == 0, done.stderr[-3000:]
+@pytest.mark.parametrize("where", sorted({fault.noticed_by for fault in FAULTS}))
+def test_without_a_fault_all_is_well(tmp_path, where):
+    done = run(copy_of_the_project(tmp_path), where)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
 
 @pytest.mark.mutation
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_noticed(tmp_path, fault, table):
     folder = copy_of_the_project(tmp_path)
     path = folder / f"sdgan_lib/{fault.module}.py"
     path.write_text(path.read_text(encoding="utf-8").replace(fault.right, fault.wrong), encoding="utf-8")
-    done = run_notebook(folder, fault.notebook)
-    assert done.returncode != 0, f"{fault.notebook} did not notice"
-    table[fault.name] = told(done.stderr)
+    done = run(folder, fault.noticed_by)
+    assert done.returncode != 0, f"{fault.noticed_by} did not notice"
+    table[fault.name] = told(done)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import papermill
 import pytest
-from course import NOTEBOOKS, PARAMETERS
+from course import NOTEBOOKS, PARAMETERS, find_chromium
 
 CASES = [(path, case) for path in NOTEBOOKS for case in ("fast", "other")]
 
@@ -47,14 +47,15 @@ def test_device_and_picture_size_are_parameters(path):
         assert {"seed"} <= set(other)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("path", "case"), CASES, ids=lambda value: getattr(value, "stem", value))
 def test_notebook_runs_with(path, case, tmp_path):
-    if case == "fast" and os.environ.get("SDGAN_BROWSER") == "required":
-        pytest.skip("test_browser.py runs the same notebook with the same parameters")
     parameters = dict(PARAMETERS[path.stem][case])
     if "SDGAN_DEVICE" in os.environ:
         parameters["device"] = os.environ["SDGAN_DEVICE"]
+    elif case == "fast" and find_chromium():
+        pytest.skip("test_browser.py runs the same notebook with the same parameters")
     done = papermill.execute_notebook(
         str(path),
         str(tmp_path / "done.ipynb"),

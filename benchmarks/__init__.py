@@ -1,0 +1,5 @@
+"""Benchmarks: what the warps, a training step, a picture and a slider cost, and how the cost grows.
+
+Every duration comes from ``torch.utils.benchmark``. What is compared is timed in one process and in turn, round
+after round, so that a slow minute of the machine falls on both sides; a ratio is the median over the rounds.
+"""
