@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from sdgan_lib.batches import to_device
-from sdgan_lib.checkpoints import ARCHITECTURE, CheckpointError, Metrics, read_exported
+from sdgan_lib.checkpoints import ARCHITECTURE, CheckpointError, Metrics, Trained, read_exported
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.errors import Problem, UserError
 from sdgan_lib.evaluation import REFERENCES, Answer, Estimate, Evaluation, Table, warp_only
@@ -402,7 +402,7 @@ def model_card(path: Path, folder: Path | None = None) -> str:
             f"{path}: it holds no metrics. Remedy: run python -m sdgan_lib evaluate on the run's checkpoint, then "
             "export anew."
         )
-    data, test = getattr(exported, "data", None), getattr(exported, "test", None)
+    data, test = exported.data, exported.test
     recipe, start = exported.preset.recipe, exported.start
     budget = f"{exported.minutes:.0f} minutes, {exported.steps:,} steps of {recipe.batch_size} pairs"
     budget += f", seed {exported.seed}"
@@ -411,7 +411,7 @@ def model_card(path: Path, folder: Path | None = None) -> str:
             f"; they started from the weights `{start.digest[:12]}…` of {start.minutes:.0f} minutes, {start.steps:,} "
             f"steps: {start.minutes + exported.minutes:.0f} minutes in all"
         )
-    command, notes = _command(exported, data)
+    command, notes = _command(exported)
     return CARD.format(
         mark=MARK,
         name=path.name,
@@ -466,8 +466,9 @@ def _pictures_beside(folder: Path) -> str:
     return "\n".join([*lines, ""])
 
 
-def _command(exported, data: dict | None) -> tuple[str, str]:
+def _command(exported: Trained) -> tuple[str, str]:
     """The command that trains such a generator, and notes on what it stands on."""
+    data = exported.data
     name, differences = _nearest_preset(exported.preset)
     if exported.start is not None:
         differences.pop("recipe.half_size", None)  # --start-from implies it
