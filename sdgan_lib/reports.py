@@ -467,33 +467,29 @@ def _pictures_beside(folder: Path) -> str:
 
 
 def _command(exported: Trained) -> tuple[str, str]:
-    """The command that trains such a generator, and notes on what it stands on."""
-    data = exported.data
+    """The command that trains such a generator, and notes on what stands in it in capitals."""
     name, differences = _nearest_preset(exported.preset)
-    if exported.start is not None:
-        differences.pop("recipe.half_size", None)  # --start-from implies it
-    command = f"python -m sdgan_lib train --system {name} --steps {exported.steps} --seed {exported.seed}"
-    for field, option in OPTIONS.items():
-        if field in differences:
-            command += f" {option} {differences.pop(field)}"
-    notes = [
-        "DATA: the folder of the data"
-        + (
-            f" (`{data['name']}`, SHA-256 of names, poses and pairs `{data['digest'][:12]}…`)."
-            if data
-            else ", not recorded."
+    options = {"--system": name, "--steps": exported.steps, "--seed": exported.seed}
+    options |= {option: differences.pop(field) for field, option in OPTIONS.items() if field in differences}
+    data = NOT_RECORDED
+    if exported.data is not None:
+        data = (
+            f"`{exported.data['name']}`, SHA-256 of names, poses and pairs `{exported.data['digest'][:12]}…`"
         )
-    ]
+    notes = [f"DATA: the folder of the training data ({data})."]
     if exported.start is not None:
-        command += " --start-from START"
+        options["--start-from"] = "START"
+        differences.pop("recipe.half_size", None)  # --start-from implies it
         notes.append(f"START: a generator with the weights `{exported.start.digest[:12]}…`.")
+    notes.append(
+        "COMMIT: the one that the training ran at. Rounding differs between machines, so weights will too."
+    )
     if differences:
         changed = ", ".join(f"`{field}` is {value!r}" for field, value in differences.items())
         notes.append(f"No option says what else differs from the preset: {changed}.")
-    notes.append(
-        "COMMIT: the one that the training ran at. Rounding differs between machines, and so do the weights."
-    )
-    return f"{command} --data DATA --name NAME", "\n".join(notes) + "\n"
+    options |= {"--data": "DATA", "--name": "NAME"}
+    command = " ".join(f"{option} {value}" for option, value in options.items())
+    return f"python -m sdgan_lib train {command}", "\n".join(notes) + "\n"
 
 
 def _nearest_preset(preset: Preset) -> tuple[str, dict]:
