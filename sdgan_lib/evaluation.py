@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -20,11 +19,11 @@ from tqdm import tqdm
 from sdgan_lib.batches import to_device
 from sdgan_lib.checkpoints import Metrics
 from sdgan_lib.datasets import PersonPairs, read_image
-from sdgan_lib.errors import UserError
+from sdgan_lib.errors import Problem, UserError
 from sdgan_lib.generators import Generator
-from sdgan_lib.images import read_picture
+from sdgan_lib.images import from_uint8, opened, read_picture, upright_size
 from sdgan_lib.metrics import METRICS, image_metrics, pose_mask
-from sdgan_lib.protocol import DatasetError, identity
+from sdgan_lib.protocol import identity
 from sdgan_lib.warping import limb_warps, warp_image
 
 Answer = Callable[[dict], Tensor]
@@ -55,7 +54,7 @@ def mean_picture(train: PersonPairs) -> Answer:
     total = torch.zeros(3, *train.size)
     for index in indices:
         total += read_image(train.data.image_path(index), train.data.size, train.size)
-    mean = total / len(indices) / 127.5 - 1
+    mean = from_uint8(total / len(indices))
     return lambda batch: mean.to(batch["target_image"].device).expand_as(batch["target_image"])
 
 
@@ -140,16 +139,13 @@ def _refuse(folder: Path, faults: list[str], what: str, remedy: str) -> None:
     """Raise if there are faults, with their number and the first of them."""
     if faults:
         names = ", ".join(faults[:3]) + (", ..." if len(faults) > 3 else "")
-        raise UserError(f"{folder}: {len(faults)} {what}: {names}. Remedy: {remedy}.")
+        raise UserError(Problem(folder, f"{len(faults)} {what}: {names}", remedy))
 
 
 def _size(path: Path) -> tuple[int, int]:
     """(height, width) from a picture's header."""
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a picture that can be read ({error}). Remedy: make it anew.") from error
+    with opened(path) as image:
+        return upright_size(image)
 
 
 # --- evaluation ---------------------------------------------------------------------------------
@@ -322,5 +318,5 @@ def held_out(root: str | Path, prefix: str | None = None) -> PersonPairs:
     """
     try:
         return PersonPairs(root, "test", pairs="all", prefix=prefix)
-    except DatasetError as error:
+    except UserError as error:
         raise UserError(f"nothing to evaluate on: {error} (train --no-evaluate does without)") from error

@@ -13,12 +13,13 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from sdgan_lib.batches import to_device
-from sdgan_lib.checkpoints import ARCHITECTURE, CheckpointError, Metrics, read_exported
+from sdgan_lib.checkpoints import ARCHITECTURE, CheckpointError, Metrics, Trained, read_exported
 from sdgan_lib.datasets import PersonPairs
-from sdgan_lib.errors import UserError
+from sdgan_lib.errors import Problem, UserError
 from sdgan_lib.evaluation import REFERENCES, Answer, Estimate, Evaluation, Table, warp_only
-from sdgan_lib.files import read_text, whole, write_whole
+from sdgan_lib.files import read_text, write_whole
 from sdgan_lib.generators import Generator
+from sdgan_lib.images import write_picture
 from sdgan_lib.metrics import HIGHER_IS_BETTER
 from sdgan_lib.plotting import beside, gallery
 from sdgan_lib.presets import PRESETS, Preset
@@ -289,8 +290,7 @@ def write_reports(
         heading = name if len(answers) > 1 else "output"
         pictures["deciles.png"] = make_deciles(answer, test, scores, name=heading, device=device)
     for name, picture in pictures.items():
-        with whole(folder / name) as temporary:
-            picture.save(temporary, format="PNG", optimize=True)
+        write_picture(folder / name, picture, optimize=True)
     return [folder / name for name in ("metrics.json", "table.md", *pictures)]
 
 
@@ -302,8 +302,8 @@ MARK = "<!-- written by `python -m sdgan_lib card`, which may write it anew -->"
 CARD = """{mark}
 # A trained generator
 
-`{name}` ({size:.1f} MB): the averaged (EMA) generator of one training run, in half precision. This card is written from
-what the file itself holds.
+`{name}` ({size:.1f} MB): the averaged (EMA) generator of one training run, in half precision. This card is written
+from what the file itself holds.
 
 | | |
 |---|---|
@@ -319,8 +319,9 @@ what the file itself holds.
 
 ## What it reaches
 
-{test}, beside the answers that need no learning. `fg_` metrics are over the person's pixels only; `l1` and `fg_l1`:
-lower is better, pictures in [-1, 1]; `psnr` in dB.
+{test}.
+Beside this file stand the answers that need no learning. `fg_` metrics are over the person's pixels only; `l1` and
+`fg_l1`: lower is better, pictures in [-1, 1]; `psnr` in dB.
 
 {tables}
 {pictures}
@@ -378,10 +379,8 @@ def write_card(file: Path, out: Path | None = None) -> Path:
     target = Path(file).with_name("README.md") if out is None else Path(out)
     card = model_card(file, target.parent)
     if out is None and target.exists() and not read_text(target).startswith(MARK):
-        raise UserError(
-            f"{target}: not a card, so it is left alone. Remedy: --out FILE names the card's file, or move "
-            f"{Path(file).name} into a folder of its own."
-        )
+        remedy = f"name the card's file with --out FILE, or move {Path(file).name} into a folder of its own"
+        raise UserError(Problem(target, "not a card, so it is left alone", remedy))
     write_whole(target, card)
     return target
 
@@ -403,7 +402,7 @@ def model_card(path: Path, folder: Path | None = None) -> str:
             f"{path}: it holds no metrics. Remedy: run python -m sdgan_lib evaluate on the run's checkpoint, then "
             "export anew."
         )
-    data, test = getattr(exported, "data", None), getattr(exported, "test", None)
+    data, test = exported.data, exported.test
     recipe, start = exported.preset.recipe, exported.start
     budget = f"{exported.minutes:.0f} minutes, {exported.steps:,} steps of {recipe.batch_size} pairs"
     budget += f", seed {exported.seed}"
@@ -412,7 +411,7 @@ def model_card(path: Path, folder: Path | None = None) -> str:
             f"; they started from the weights `{start.digest[:12]}…` of {start.minutes:.0f} minutes, {start.steps:,} "
             f"steps: {start.minutes + exported.minutes:.0f} minutes in all"
         )
-    command, notes = _command(exported, data)
+    command, notes = _command(exported)
     return CARD.format(
         mark=MARK,
         name=path.name,
@@ -467,33 +466,30 @@ def _pictures_beside(folder: Path) -> str:
     return "\n".join([*lines, ""])
 
 
-def _command(exported, data: dict | None) -> tuple[str, str]:
-    """The command that trains such a generator, and notes on what it stands on."""
+def _command(exported: Trained) -> tuple[str, str]:
+    """The command that trains such a generator, and notes on what stands in it in capitals."""
     name, differences = _nearest_preset(exported.preset)
-    if exported.start is not None:
-        differences.pop("recipe.half_size", None)  # --start-from implies it
-    command = f"python -m sdgan_lib train --system {name} --steps {exported.steps} --seed {exported.seed}"
-    for field, option in OPTIONS.items():
-        if field in differences:
-            command += f" {option} {differences.pop(field)}"
-    notes = [
-        "DATA: the folder of the data"
-        + (
-            f" (`{data['name']}`, SHA-256 of names, poses and pairs `{data['digest'][:12]}…`)."
-            if data
-            else ", not recorded."
+    options = {"--system": name, "--steps": exported.steps, "--seed": exported.seed}
+    options |= {option: differences.pop(field) for field, option in OPTIONS.items() if field in differences}
+    data = NOT_RECORDED
+    if exported.data is not None:
+        data = (
+            f"`{exported.data['name']}`, SHA-256 of names, poses and pairs `{exported.data['digest'][:12]}…`"
         )
-    ]
+    notes = [f"DATA: the folder of the training data ({data})."]
     if exported.start is not None:
-        command += " --start-from START"
+        options["--start-from"] = "START"
+        differences.pop("recipe.half_size", None)  # --start-from implies it
         notes.append(f"START: a generator with the weights `{exported.start.digest[:12]}…`.")
+    notes.append(
+        "COMMIT: the one that the training ran at. Rounding differs between machines, so weights will too."
+    )
     if differences:
         changed = ", ".join(f"`{field}` is {value!r}" for field, value in differences.items())
         notes.append(f"No option says what else differs from the preset: {changed}.")
-    notes.append(
-        "COMMIT: the one that the training ran at. Rounding differs between machines, and so do the weights."
-    )
-    return f"{command} --data DATA --name NAME", "\n".join(notes) + "\n"
+    options |= {"--data": "DATA", "--name": "NAME"}
+    command = " ".join(f"{option} {value}" for option, value in options.items())
+    return f"python -m sdgan_lib train {command}", "\n".join(notes) + "\n"
 
 
 def _nearest_preset(preset: Preset) -> tuple[str, dict]:

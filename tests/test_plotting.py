@@ -1,6 +1,8 @@
 """plotting.py: what is drawn where, in which colour and size; and that matplotlib is left as it was."""
 
 import io
+import subprocess
+import sys
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -195,7 +197,7 @@ def test_pose_picture_is_a_skeleton_on_a_plain_ground():
 @pytest.mark.parametrize(
     ("image", "pose", "message"),
     [
-        (GREY, MISSING[None], r"\[18,2\], got \[1, 18, 2\]"),
+        (GREY, MISSING[None], r"\[18, 2\], got \[1, 18, 2\]"),
         (GREY.astype(np.float32), MISSING, "float32"),
         (torch.zeros(1, 3, 8, 8), MISSING, r"\[1, 8, 8, 3\]"),
     ],
@@ -224,7 +226,7 @@ def test_heatmaps_colour_the_picture_at_their_joints(size):
 
 
 def test_heatmaps_of_a_batch_are_refused():
-    with pytest.raises(ValueError, match=r"\[18,h,w\]"):
+    with pytest.raises(ValueError, match=r"\[18, h, w\]"):
         heatmap_overlay(GREY, torch.zeros(1, 18, 8, 8))
 
 
@@ -253,10 +255,9 @@ def cells(sheet: Image.Image, columns: int, rows: int, scale: int, left: int) ->
 
 
 @pytest.mark.parametrize("scale", [2, 3])
-def test_gallery_holds_each_picture_enlarged_by_repeating_pixels(scale, tmp_path):
+def test_gallery_holds_each_picture_enlarged_by_repeating_pixels(scale):
     columns = example_columns()
-    path = tmp_path / "new" / "gallery.png"
-    sheet = gallery(columns, path, scale=scale)
+    sheet = gallery(columns, scale=scale)
     gap = 2 * scale
     assert sheet.width == gap + 3 * (64 * scale + gap)
     found = cells(sheet, columns=3, rows=2, scale=scale, left=gap)
@@ -269,7 +270,6 @@ def test_gallery_holds_each_picture_enlarged_by_repeating_pixels(scale, tmp_path
         assert np.array_equal(low[step - 1 :: step, step - 1 :: step], to_uint8(columns["low"][row]))
         enlarged = (spread_pose() + 0.5) * scale - 0.5
         assert np.array_equal(pose, pose_picture(enlarged, 128 * scale, 64 * scale))
-    assert np.array_equal(np.asarray(Image.open(path)), np.asarray(sheet))
 
 
 def ink(sheet: Image.Image, box: tuple[int, int, int, int]) -> int:
@@ -309,6 +309,27 @@ def test_gallery_wraps_long_headings_and_makes_room_for_row_labels():
     assert np.array_equal(np.asarray(labelled)[:, margin:], np.asarray(short))
 
 
+def test_a_gallery_has_room_for_a_title_and_for_labels_of_several_lines():
+    columns = {"a": torch.zeros(2, 3, 128, 64)}
+    plain, titled = gallery(columns), gallery(columns, title="of all")
+    band = titled.height - plain.height
+    assert band > 15 and titled.width == plain.width
+    assert (np.asarray(titled)[:band] < 128).any() and (
+        np.asarray(gallery(columns, title=" "))[:band] == 255
+    ).all()
+    assert np.array_equal(np.asarray(titled)[band:], np.asarray(plain))
+    one, two = (
+        gallery(columns, row_labels=["same camera", "b"]),
+        gallery(columns, row_labels=["same\ncamera", "b"]),
+    )
+    assert plain.width < two.width < one.width
+
+    def inked_rows(sheet):
+        return int((np.asarray(sheet)[:-390, : sheet.width - plain.width] < 128).any((1, 2)).sum())
+
+    assert inked_rows(two) > 1.5 * inked_rows(one)
+
+
 def test_gallery_follows_the_largest_picture_and_its_pose_pixels():
     wide = torch.zeros(1, 3, 32, 48)
     sheet = gallery({"pose": pose_of(Rwri=(40, 8))[None], "a": wide[..., ::2, ::2], "b": wide}, scale=2)
@@ -320,8 +341,8 @@ def test_gallery_follows_the_largest_picture_and_its_pose_pixels():
 @pytest.mark.parametrize(
     ("columns", "labels", "message"),
     [
-        ({}, None, "at least one column of images"),
-        ({"pose": MISSING[None]}, None, "at least one column of images"),
+        ({}, None, "at least one column of pictures"),
+        ({"pose": MISSING[None]}, None, "at least one column of pictures"),
         (
             {"a": torch.zeros(2, 3, 8, 8), "b": torch.zeros(1, 3, 8, 8)},
             None,
@@ -332,7 +353,11 @@ def test_gallery_follows_the_largest_picture_and_its_pose_pixels():
             None,
             "'b' has pictures of height 8, width 4",
         ),
-        ({"a": torch.zeros(2, 3, 8, 8), "b": torch.zeros(2, 18)}, None, "'b' is neither images nor poses"),
+        (
+            {"a": torch.zeros(2, 3, 8, 8), "b": torch.zeros(2, 18)},
+            None,
+            r"'b', neither pictures nor poses, must have shape \[B, 18, 2\]",
+        ),
         ({"a": torch.zeros(2, 3, 8, 8)}, ["one"], "1 row labels for 2 examples"),
     ],
 )
@@ -392,3 +417,14 @@ def test_house_style_is_set_on_request_only_and_the_backend_never():
         axis = plt.figure().add_subplot()
         assert axis.plot([0, 1])[0].get_color() == tuple(value / 255 for value in BLUE)
     assert matplotlib.get_backend() == backend
+
+
+def test_pyplot_and_pandas_are_loaded_by_what_needs_them_alone():
+    code = """
+import sys, torch
+from sdgan_lib import plotting, reports
+plotting.draw_skeleton(torch.zeros(3, 16, 8), torch.zeros(18, 2))
+print(*sorted({"matplotlib.pyplot", "pandas"} & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "\n"
