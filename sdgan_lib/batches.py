@@ -6,32 +6,49 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
+from sdgan_lib.errors import UserError
 from sdgan_lib.inputs import downscale
-from sdgan_lib.pose import flip_pose
+from sdgan_lib.pose import flip_pose, rescale_pose
 
 
 class ShuffledBatches(Sampler[list[int]]):
     """Endless batches of indices into ``size`` pairs, from step ``start`` on; epoch e is shuffled by (seed, e).
 
-    A batch may straddle two epochs, so none is short and none of the pairs is left out.
+    A batch may straddle two epochs, so none is short and none of the pairs is left out. With several processes each
+    step takes ``batch_size`` pairs for every one of them, and each process yields its own part.
+
+    Args:
+        size: number of pairs.
+        batch_size: pairs per step and process.
+        seed: of the order.
+        start: steps that have been taken already.
+        rank: of this process, 0 to ``world_size - 1``.
+        world_size: number of processes.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int, start: int = 0):
+    def __init__(
+        self, size: int, batch_size: int, seed: int, start: int = 0, rank: int = 0, world_size: int = 1
+    ):
+        if not 0 <= rank < world_size:
+            raise ValueError(f"the rank of one of {world_size} processes is not {rank}")
         self.size, self.batch_size, self.seed, self.start = size, batch_size, seed, start
+        self.rank, self.world_size = rank, world_size
 
     def _epoch(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         return torch.randperm(self.size, generator=generator).tolist()
 
     def __iter__(self) -> Iterator[list[int]]:
-        epoch, position = divmod(self.start * self.batch_size, self.size)
+        together = self.batch_size * self.world_size
+        mine = slice(self.rank * self.batch_size, (self.rank + 1) * self.batch_size)
+        epoch, position = divmod(self.start * together, self.size)
         order = self._epoch(epoch)[position:]
         while True:
-            while len(order) < self.batch_size:
+            while len(order) < together:
                 epoch += 1
                 order += self._epoch(epoch)
-            yield order[: self.batch_size]
-            order = order[self.batch_size :]
+            yield order[:together][mine]
+            order = order[together:]
 
 
 def flip_pairs(batch: dict, flip: Tensor) -> dict:
@@ -46,15 +63,13 @@ def flip_pairs(batch: dict, flip: Tensor) -> dict:
 
 
 def halve_pairs(batch: dict) -> dict:
-    """The pairs of a batch at half their size: pictures averaged over 2x2 pixels, poses in pixels of the result.
-
-    Pixel centres lie at whole numbers, so that x becomes (x + 0.5) / 2 - 0.5.
-    """
+    """The pairs of a batch at half their size: pictures averaged over 2x2 pixels, poses in pixels of the result."""
+    height, width = batch["source_image"].shape[-2:]
     out = dict(batch)
     for key in ("source_image", "target_image"):
         out[key] = downscale(batch[key], 2)
     for key in ("source_pose", "target_pose"):
-        out[key] = (batch[key] + 0.5) / 2 - 0.5
+        out[key] = rescale_pose(batch[key], (height, width), (height // 2, width // 2))
     return out
 
 
@@ -64,7 +79,11 @@ def to_device(batch: dict, device: torch.device | str) -> dict:
 
 
 def pick_device(device: str) -> str:
-    """``"auto"`` becomes the best device there is; a device that is not there is a ValueError with the remedy."""
+    """``"auto"`` becomes the best device there is.
+
+    Raises:
+        UserError: for a device that is not there, with those that are.
+    """
     there = ["cpu"]
     if torch.cuda.is_available():
         there.append("cuda")
@@ -73,7 +92,5 @@ def pick_device(device: str) -> str:
     if device == "auto":
         return there[-1]
     if device not in there:
-        raise ValueError(
-            f"device {device!r} is not available here; there is {', '.join(there)} (or say auto)"
-        )
+        raise UserError(f"device {device!r} is not available here; there is {', '.join(there)} (or say auto)")
     return device

@@ -1,42 +1,54 @@
 """The command line: ``python -m sdgan_lib train | evaluate | generate | export | card | check | doctor``."""
 
+import errno
+import math
+import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-System = Literal["baseline", "deformable", "sdgan", "baseline-paper", "deformable-paper", "sdgan-paper"]
+from sdgan_lib.errors import UserError, printable
+from sdgan_lib.files import explain
+from sdgan_lib.systems import SYSTEMS
+
+System = Literal[tuple([*SYSTEMS, *(f"{name}-paper" for name in SYSTEMS)])]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 PEOPLE = Path("data/people")
 RUNS = Path("runs")
+
+
+def _else(value: object) -> Any:
+    """What ``--help`` says of an option that is None unless given, so that a resumed run can tell."""
+    return tyro.conf.arg(help_behavior_hint=f"(default: {value})")
 
 
 @dataclass(frozen=True)
 class Train:
     """Train a system, then evaluate it on the held-out identities: table, metrics.json and pictures."""
 
-    system: System = "sdgan"
+    system: Annotated[System | None, _else("sdgan")] = None
     """what to train: a preset sized for a laptop, or at the paper's width (…-paper)"""
-    data: Path = PEOPLE
+    data: Annotated[Path | None, _else("data/people")] = None
     """folder of the data set"""
-    name: str | None = None
-    """name of the run, whose folder is runs/NAME; by default the system's name"""
-    minutes: float = 10.0
+    name: Annotated[str | None, _else("that of the system")] = None
+    """name of the run, whose folder is runs/NAME"""
+    minutes: Annotated[float | None, _else("10")] = None
     """minutes of training"""
     steps: int | None = None
     """steps of training, instead of minutes"""
-    width: int | None = None
-    """channels of the generator's finest level, instead of the preset's"""
-    batch_size: int | None = None
-    """pairs per step, instead of the preset's"""
-    pairs: Literal["same-camera", "all"] | None = None
-    """train on pairs of one camera or on all, instead of the preset's choice"""
-    seed: int = 0
+    width: Annotated[int | None, _else("that of the preset")] = None
+    """channels of the generator's finest level"""
+    batch_size: Annotated[int | None, _else("that of the preset")] = None
+    """pairs per step"""
+    pairs: Annotated[Literal["same-camera", "all"] | None, _else("that of the preset")] = None
+    """train on pairs of one camera or on all"""
+    seed: Annotated[int | None, _else("0")] = None
     """of weights, order of pairs and dropout"""
     resume: bool = False
-    """go on from the run's last checkpoint (preset and seed are then the run's own)"""
+    """go on from the run's last checkpoint, with the run's own choices; an option that contradicts them is refused"""
     start_from: Path | None = None
     """trained generator (checkpoint.pt or .safetensors) to train further, for your own data, say"""
     device: Device = "auto"
@@ -53,24 +65,38 @@ class Train:
     """evaluate afterwards"""
 
     def run(self) -> int:
+        from sdgan_lib.checkpoints import load_checkpoint, preset_from_dict
         from sdgan_lib.datasets import PersonPairs
+        from sdgan_lib.evaluation import held_out
         from sdgan_lib.presets import PRESETS
-        from sdgan_lib.training import Budget, train
+        from sdgan_lib.training import CHECKPOINT, Budget, train
 
-        preset = PRESETS[self.system]
-        if self.width is not None:
-            preset = preset.with_width(self.width)
-        changes = {"batch_size": self.batch_size, "pairs": self.pairs}
-        changes = {key: value for key, value in changes.items() if value is not None}
-        preset = replace(preset, recipe=replace(preset.recipe, **changes))
-        folder = self.runs / (self.name or self.system)
-        people = PersonPairs(self.data, "train", pairs=preset.recipe.pairs, masks=False)
+        self.check_numbers()
+        folder = self.runs / self.checked_name()
+        budget, data, seed = None, self.data or PEOPLE, self.seed or 0
+        if self.resume:
+            state = load_checkpoint(folder / CHECKPOINT)
+            preset = preset_from_dict(state["preset"])
+            self.refuse_contradictions(folder, state, preset)
+            data = self.data or Path(state["data"].get("root", PEOPLE))
+        else:
+            preset = PRESETS[self.system or "sdgan"]
+            if self.width is not None:
+                preset = preset.with_width(self.width)
+            changes = {"batch_size": self.batch_size, "pairs": self.pairs}
+            changes = {key: value for key, value in changes.items() if value is not None}
+            preset = replace(preset, recipe=replace(preset.recipe, **changes))
+        if self.minutes is not None or self.steps is not None:
+            budget = Budget(self.minutes or 10.0, self.steps)
+        people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=False)
+        if self.evaluate:  # a fault of the test split is told before hours of training, not after
+            held_out(data)
         checkpoint = train(
             people,
             preset,
             folder,
-            Budget(self.minutes, self.steps),
-            seed=self.seed,
+            budget,
+            seed=seed,
             device=self.device,
             mixed_precision=self.mixed_precision,
             resume=self.resume,
@@ -79,59 +105,148 @@ class Train:
             workers=self.workers,
         )
         if self.evaluate:
-            return Evaluate(checkpoint, self.data, device=self.device).run()
+            return Evaluate((str(checkpoint),), data=data, device=self.device).run()
         return 0
+
+    def check_numbers(self) -> None:
+        """Raise a UserError by the option's name for a number with which nothing can be trained."""
+        least = {
+            "minutes": 0.0,
+            "steps": 1,
+            "width": 1,
+            "batch_size": 1,
+            "seed": 0,
+            "checkpoint_minutes": 0.0,
+        }
+        for name, low in (least | {"workers": 0}).items():
+            value = getattr(self, name)
+            too_small = value is not None and (value < low or (name == "minutes" and value == 0))
+            if value is not None and (not math.isfinite(value) or too_small or value >= 2**31):
+                option = f"--{name.replace('_', '-')}"
+                above = "more than 0" if name == "minutes" else f"{low:g} or more"
+                raise UserError(f"{option} {value}: a number of {above} (and below 2147483648) is wanted")
+
+    def checked_name(self) -> str:
+        """The run's name, which is that of a folder in ``runs``; raises a UserError for anything else."""
+        name = self.name or self.system or "sdgan"
+        if name in (".", "..") or not name.isprintable() or any(c in name for c in '/\\:*?"<>|'):
+            raise UserError(
+                f"--name {name}: the name of one folder in {self.runs} is wanted, without separators; choose the place "
+                "with --runs"
+            )
+        return name
+
+    def refuse_contradictions(self, folder: Path, state: dict, preset: Any) -> None:
+        """Raise a UserError for an option that contradicts the choices of the run that is resumed, with both values."""
+        from sdgan_lib.presets import PRESETS
+
+        own = {
+            "width": preset.generator.width,
+            "batch_size": preset.recipe.batch_size,
+            "pairs": preset.recipe.pairs,
+            "seed": state["seed"],
+        }
+        wrong = {name: (getattr(self, name), value) for name, value in own.items()}
+        if (
+            self.system is not None
+            and PRESETS[self.system].with_width(own["width"]).generator != preset.generator
+        ):
+            wrong["system"] = self.system, preset.generator.system
+        if self.start_from is not None:
+            started = state["start"] and f"weights {state['start']['digest'][:12]}"
+            wrong["start_from"] = self.start_from, started or "fresh weights"
+        for name, (given, value) in wrong.items():
+            if given is not None and given != value:
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(
+                    f"{option} {given} contradicts {folder}, which was started with {value}: leave {option} out to "
+                    "resume it, or choose another --name for a new run"
+                )
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Evaluate a checkpoint on the held-out identities, beside the answers that need no learning."""
+    """Evaluate generators and pictures of other programs on the held-out people, beside what needs no learning."""
 
-    checkpoint: Annotated[Path, tyro.conf.Positional] = RUNS / "sdgan" / "checkpoint.pt"
-    """checkpoint to evaluate; metrics.json, gallery.png and deciles.png are written beside it"""
+    checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """trained generators, FILE or NAME=FILE, by default runs/sdgan/checkpoint.pt; the seeds of one system, named
+    SYSTEM@0, SYSTEM@1 ..., are averaged in the table"""
+    pictures: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """NAME=FOLDER: what any other program made of the test pairs, files called FROM___TO.png or FROM/TO.png"""
     data: Path = PEOPLE
     """folder of the data set"""
+    out: Path | None = None
+    """folder for metrics.json, table.md, gallery.png and deciles.png; by default that of the one checkpoint.pt, or
+    runs/evaluation for several answers or an exported file"""
     device: Device = "auto"
     """where to run"""
 
     def run(self) -> int:
+        from sdgan_lib import evaluation, reports
         from sdgan_lib.batches import pick_device
         from sdgan_lib.checkpoints import load_generator
         from sdgan_lib.datasets import PersonPairs
-        from sdgan_lib.evaluation import group_means, mean_image, pair_metrics
-        from sdgan_lib.reports import format_table, make_deciles, make_gallery, write_metrics
 
         device = pick_device(self.device)
-        generator = load_generator(self.checkpoint, device)
-        test = PersonPairs(self.data, "test", pairs="all")
-        mean = mean_image(PersonPairs(self.data, "train", pairs="all", masks=False))
-        values, same_camera = pair_metrics(generator, test, mean, device=device)
-        metrics = group_means(values, same_camera)
-        folder = self.checkpoint.parent
-        write_metrics(metrics, folder / "metrics.json")
-        pictures = {
-            "gallery.png": make_gallery(generator, test, device=device),
-            "deciles.png": make_deciles(generator, test, values["model"]["fg_ssim"], device=device),
-        }
-        for name, picture in pictures.items():
-            picture.save(folder / name, optimize=True)
-        print(format_table(metrics))
-        print("written:", ", ".join(str(folder / name) for name in ("metrics.json", *pictures)))
+        test = evaluation.held_out(self.data)
+        answers, generators = {}, []
+        for name, (make, path) in self.named().items():
+            if make == "generator":
+                generators.append(load_generator(path, device))
+                answers[name] = evaluation.of_generator(generators[-1])
+            else:
+                answers[name] = evaluation.of_folder(path, test)
+        train = PersonPairs(self.data, "train", pairs="all", masks=False)
+        result = evaluation.evaluate(answers | evaluation.references(train), test, device=device)
+        print(reports.text_table(result.table()))
+        alone = generators[0] if len(answers) == len(generators) == 1 else None
+        written = reports.write_reports(result, answers, test, self.folder(), generator=alone, device=device)
+        print("written:", ", ".join(map(str, written)))
+        if fault := reports.too_few_for_tenths(len(test)):
+            print(fault)
         return 0
 
+    def named(self) -> dict[str, tuple[str, Path]]:
+        """What makes each answer, ``"generator"`` or ``"folder"``, and from which file or folder, by its name."""
+        from sdgan_lib.errors import UserError
+        from sdgan_lib.evaluation import REFERENCES
 
-@dataclass(frozen=True)
+        files = self.checkpoints or (() if self.pictures else (str(RUNS / "sdgan" / "checkpoint.pt"),))
+        alone = len(files) == 1 and not self.pictures
+        named: dict[str, tuple[str, Path]] = {}
+        for kind, text in [*(("generator", f) for f in files), *(("folder", f) for f in self.pictures)]:
+            name, equals, file = text.partition("=")
+            named_so = bool(equals) and not Path(text).exists()
+            path = Path(file if named_so else text)
+            if not named_so:
+                own = path.absolute().parent.name if path.name == "checkpoint.pt" else path.stem
+                name = "model" if alone else own
+            if not name or name in named or name in REFERENCES:
+                raise UserError(f"{text}: its name '{name}' is empty or taken. Remedy: call it NAME={path}.")
+            named[name] = kind, path
+        return named
+
+    def folder(self) -> Path:
+        """Where the results go."""
+        named = list(self.named().values())
+        run = len(named) == 1 and named[0][0] == "generator" and named[0][1].suffix == ".pt"
+        return self.out or (named[0][1].parent if run else RUNS / "evaluation")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Generate:
     """Make a picture of a person in another pose from a checkpoint, a source image and a pose."""
 
     checkpoint: Path = RUNS / "sdgan" / "checkpoint.pt"
     """trained checkpoint"""
-    source: str = ""
-    """the person: name of an image of the data set, or a picture file (then --source-pose is needed)"""
-    target: str = ""
-    """the pose: name of an image of the data set, or a JSON file"""
+    source: str
+    """the person: name of a picture of the data set, or a picture file (then --source-pose is needed)"""
+    target: str
+    """the pose: name of a picture of the data set, or a JSON file"""
     source_pose: Path | None = None
-    """pose of the source as a JSON file: 18 [x, y] in pixels, null for a missing joint"""
+    """pose of the source as a JSON file: 18 [x, y] in pixels, null for a missing joint; or OpenPose's, or COCO's"""
+    size: tuple[int, int] | None = None
+    """height and width to which source picture and poses are resized first"""
     out: Path = Path("generated.png")
     """picture to write"""
     data: Path = PEOPLE
@@ -143,9 +258,16 @@ class Generate:
         from sdgan_lib.inference import generate
 
         generate(
-            self.checkpoint, self.source, self.target, self.source_pose, self.out, self.data, self.device
+            self.checkpoint,
+            self.source,
+            self.target,
+            self.source_pose,
+            self.out,
+            self.data,
+            self.device,
+            self.size,
         )
-        print(f"written: {self.out}")
+        print(f"written: {printable(self.out)}")
         return 0
 
 
@@ -165,23 +287,23 @@ class Export:
 
         exported = export_generator(self.checkpoint, self.out, self.commit)
         metrics = "no metrics (never evaluated)" if exported.metrics is None else "its metrics"
-        print(f"written: {self.out} ({self.out.stat().st_size / 1e6:.1f} MB), with {metrics}")
+        print(f"written: {printable(self.out)} ({self.out.stat().st_size / 1e6:.1f} MB), with {metrics}")
         return 0
 
 
 @dataclass(frozen=True)
 class Card:
-    """Write README.md beside an exported generator, from what the file holds: data, recipe, metrics, digest."""
+    """Write the card of an exported generator, from what the file holds: data, recipe, metrics, digest."""
 
     file: Annotated[Path, tyro.conf.Positional] = Path("data/checkpoints/sdgan.safetensors")
     """file that export wrote"""
+    out: Path | None = None
+    """file to write, whatever it holds; by default README.md beside the file, unless that is not a card"""
 
     def run(self) -> int:
-        from sdgan_lib.reports import model_card
+        from sdgan_lib.reports import write_card
 
-        out = self.file.with_name("README.md")
-        out.write_text(model_card(self.file), encoding="utf-8")
-        print(f"written: {out}")
+        print(f"written: {write_card(self.file, self.out)}")
         return 0
 
 
@@ -212,7 +334,14 @@ class Doctor:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns its exit status. Faults of the user's input end in one line, not in a traceback."""
+    """Run one command; returns its exit status.
+
+    Faults of the user's input and of the system (:class:`UserError`, ``OSError``) end in one line and status 1;
+    anything else is a fault of the code and keeps its traceback.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # for a terminal that cannot print every character
     command = tyro.extras.subcommand_cli_from_dict(
         {
             "train": Train,
@@ -228,13 +357,17 @@ def main(arguments: list[str] | None = None) -> int:
         args=arguments,
     )
     try:
-        return command.run()
+        status = command.run()
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         return 130
-    except (ValueError, FileNotFoundError, RuntimeError) as error:
-        from sdgan_lib.training import TrainingError
-
-        if isinstance(error, RuntimeError) and not isinstance(error, TrainingError):
-            raise
-        print(f"sdgan_lib: {error}", file=sys.stderr)
-        return 1
+    except UserError as error:
+        message = str(error)
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # whoever read the output, `head` say, has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        message = str(explain(error))
+    print(f"sdgan_lib: {message}", file=sys.stderr)
+    return 1

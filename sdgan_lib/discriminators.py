@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from sdgan_lib.encoders import SLOPE
-from sdgan_lib.inputs import Inputs, downscale
+from sdgan_lib.inputs import Inputs, pyramid
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class MultiScaleDiscriminator(nn.Module):
     Args:
         config: of each of them.
         factors: down-scaling factor of each scale, in the order in which the generator returns its images
-            (``(4, 2, 1)`` for the stacked generator, ``(1,)`` for the others).
+            (``judged_scales`` of the system's entry in :data:`sdgan_lib.systems.SYSTEMS`).
     """
 
     def __init__(self, config: DiscriminatorConfig, factors: tuple[int, ...]):
@@ -67,7 +67,7 @@ class MultiScaleDiscriminator(nn.Module):
 
     def reals(self, target_image: Tensor) -> list[Tensor]:
         """The real picture ``[B, 3, H, W]`` at every scale."""
-        return [downscale(target_image, f) for f in self.factors]
+        return pyramid(target_image, self.factors)
 
     def forward(self, images: list[Tensor], inputs: Inputs) -> list[Tensor]:
         """Logits per scale for ``images`` (one ``[B, 3, H/f, W/f]`` per scale, matching ``factors``).
@@ -75,12 +75,12 @@ class MultiScaleDiscriminator(nn.Module):
         ``images`` may hold a multiple of the inputs' batch (real and generated joined): the conditions repeat.
         """
         logits = []
-        for factor, judge, image in zip(self.factors, self.scales, images, strict=True):
+        for factor, discriminator, image in zip(self.factors, self.scales, images, strict=True):
             given = inputs.condition(factor)
             if image.shape[-2:] != given.shape[-2:]:
                 raise ValueError(
                     f"the discriminator of scale 1/{factor} judges pictures of {tuple(given.shape[-2:])} pixels, "
                     f"not {tuple(image.shape[-2:])}: down-scale the real pictures with reals()"
                 )
-            logits.append(judge(given, image))
+            logits.append(discriminator(given, image))
         return logits

@@ -1,4 +1,4 @@
-"""`python -m sdgan_lib doctor`: is everything here that the course needs? One line each, with the remedy.
+"""``python -m sdgan_lib doctor``: is everything here that the course needs? One line each, with the remedy.
 
 PyTorch and Jupyter are imported inside the checks, so that the report also comes out where they are broken.
 """
@@ -13,8 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sdgan_lib.errors import UserError, printable
+from sdgan_lib.files import explain
+
 REINSTALL = "delete .venv and run make lab again"
 FREE_GB = 2.0  # for runs with their checkpoints and pictures; a quarter of it is the least
+ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89PNG": b"IEND\xaeB`\x82"}  # JPEG, PNG: first bytes and end marker
 LAB = ("jupyterlab", "ipywidgets", "anywidget", "ipykernel")
 
 
@@ -28,11 +32,13 @@ class Finding:
     remedy: str = ""
 
     def __str__(self) -> str:
+        """One line: status, topic, message, remedy."""
         remedy = f". Remedy: {self.remedy}" if self.remedy else ""
-        return f"{self.status:4}  {self.topic:8}  {self.message}{remedy}"
+        return printable(f"{self.status:4}  {self.topic:8}  {self.message}{remedy}")
 
 
 def check_python(version: tuple[int, ...] = tuple(sys.version_info[:2])) -> Finding:
+    """The version of Python is one that the library is made for."""
     text = f"{version[0]}.{version[1]} ({sys.executable})"
     if (3, 11) <= version < (3, 14):
         return Finding("Python", "ok", text)
@@ -85,6 +91,7 @@ def _belong_together(torch_version: str, torchvision_version: str) -> bool:
 
 
 def check_device() -> Finding:
+    """What PyTorch computes on, and whether a GPU lies idle."""
     try:
         import torch
     except Exception:
@@ -104,40 +111,69 @@ def check_data(root: Path) -> Finding:
     """The data set is there, tables and files agree, and no file ends too early."""
     try:
         from sdgan_lib.datasets import open_split
-        from sdgan_lib.protocol import SPLITS, DatasetError
+        from sdgan_lib.protocol import SPLITS
     except Exception as error:
         return Finding("data", "FAIL", f"cannot be read ({type(error).__name__}: {error})", REINSTALL)
-    counts = []
+    every = f"python -m sdgan_lib check {root} lists every fault"
+    counts, spare = [], []
     for name in SPLITS:
         try:
             split = open_split(root, name)
-        except DatasetError as error:
-            return Finding("data", "FAIL", str(error), f"python -m sdgan_lib check {root} lists every fault")
-        paths = [split.image_path(i) for i in range(len(split.names))]
-        if split.has_masks:
-            paths += [split.mask_path(i) for i in range(len(split.names))]
-        cut = [path for path in paths if _is_cut(path)]
+            images = split.layout.images(name)
+            paths = [split.image_path(i) for i in range(len(split.names))]
+            if split.has_masks:
+                paths += [split.mask_path(i) for i in range(len(split.names))]
+            cut = [path for path in paths if _is_cut(path)]
+            unused = _count_pictures(images) - len(split.names)
+        except UserError as error:
+            return Finding("data", "FAIL", str(error), every)
+        except OSError as error:
+            return Finding("data", "FAIL", str(explain(error, root)), every)
         if cut:
             message = f"{len(cut)} files end too early, {cut[0]} first"
             return Finding("data", "FAIL", message, "copy the data set again (git checkout -- data)")
-        spare = len(list(split.layout.images(name).iterdir())) - len(split.names)
-        if spare:
-            message = f"{spare} pictures in {split.layout.images(name)} have no annotation and are not used"
-            return Finding("data", "warn", message, "annotate them or take them away")
+        if unused:
+            spare.append(f"{unused} pictures in {images} have no annotation and are not used")
         counts.append(f"{len(split.names)} pictures and {len(split.pairs)} pairs for {name}")
+    if spare:
+        return Finding("data", "warn", "; ".join(spare), "annotate them or take them away")
     return Finding("data", "ok", f"{root}: {', '.join(counts)}")
 
 
+def _count_pictures(folder: Path) -> int:
+    """Files below a folder, without those that systems leave in folders."""
+    from sdgan_lib.protocol import is_stray
+
+    return sum(not is_stray(name) for _, _, names in os.walk(folder) for name in names)
+
+
 def _is_cut(path: Path) -> bool:
-    """Whether a JPEG or PNG lacks its end marker; half a file is noticed without decoding any."""
-    end = {".png": b"IEND\xaeB`\x82", ".jpg": b"\xff\xd9", ".jpeg": b"\xff\xd9"}.get(path.suffix.lower(), b"")
+    """Whether a JPEG or PNG ends too early.
+
+    Half a file lacks the end marker, which is noticed without decoding any. Only where it is not near the end (cameras
+    append data of their own), or in another format, is the picture decoded.
+    """
+    from sdgan_lib.images import decode, opened
+
     with path.open("rb") as file:
+        start = file.read(4)
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - 64))
-        return end not in file.read()
+        rest = file.read()
+    if any(start.startswith(head) and end in rest for head, end in ENDS.items()):
+        return False
+    if start in ENDS and ENDS[start] not in path.read_bytes():  # decoders put up with a PNG without its end
+        return True
+    try:
+        with opened(path) as image:
+            decode(image)
+    except UserError:
+        return True
+    return False
 
 
 def check_lab(packages: tuple[str, ...] = LAB) -> Finding:
+    """JupyterLab and what notebooks need are installed."""
     found, missing = [], []
     for name in packages:
         try:
@@ -150,7 +186,7 @@ def check_lab(packages: tuple[str, ...] = LAB) -> Finding:
 
 
 def check_kernel() -> Finding:
-    """The notebooks' kernel `python3` is this Python, not another one that the user has registered."""
+    """The notebooks' kernel ``python3`` is this Python, not another one that the user has registered."""
     try:
         from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
     except ImportError as error:
@@ -180,16 +216,17 @@ def check_runs(folder: Path) -> Finding:
             return Finding("runs", "ok", f"{folder} can be written")
     except OSError as error:
         remedy = f"make {place} a folder that you may write to, or work in another copy"
-        return Finding("runs", "FAIL", f"{folder} cannot be written ({error.strerror})", remedy)
+        return Finding("runs", "FAIL", f"{folder} cannot be written ({error.strerror or error})", remedy)
 
 
 def _existing(folder: Path) -> Path:
     """The folder, or the nearest above it that exists."""
     folder = folder.absolute()
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(place for place in (folder, *folder.parents) if os.path.exists(place))
 
 
 def findings(data: Path, runs: Path) -> Iterator[Finding]:
+    """All checks, one after the other."""
     yield check_python()
     yield check_packages()
     yield check_torch()

@@ -1,9 +1,18 @@
-"""Evaluation: a generator on people it has never seen, always beside the answers that need no learning."""
+"""Evaluation: named answers on people never seen, pair by pair; means, seeds and intervals.
 
-from collections.abc import Callable, Collection, Iterator
-from typing import Any
+An answer is data: a function from a batch (as :class:`PersonPairs` collates it, on the device) to pictures
+``[B, 3, H, W]`` in [-1, 1]. A trained generator, a folder of pictures that another program made and what needs no
+learning are all made into answers here, so that four systems with three seeds each are a longer dictionary.
+"""
+
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -11,23 +20,27 @@ from tqdm import tqdm
 from sdgan_lib.batches import to_device
 from sdgan_lib.checkpoints import Metrics
 from sdgan_lib.datasets import PersonPairs, read_image
+from sdgan_lib.errors import UserError
 from sdgan_lib.generators import Generator
-from sdgan_lib.metrics import METRICS, image_metrics, mean_metrics, pose_mask
+from sdgan_lib.images import read_picture
+from sdgan_lib.metrics import METRICS, image_metrics, pose_mask
+from sdgan_lib.protocol import DatasetError, identity
 from sdgan_lib.warping import limb_warps, warp_image
 
-ANSWERS = ("model", "copy_source", "warp_only", "mean_image")
+Answer = Callable[[dict], Tensor]
+
 BATCH_SIZE = 16  # larger ones fall out of a processor's cache: 50 takes 1.1 times as long per pair
+REFERENCES = ("copy_source", "warp_only", "mean_picture")  # the answers of references()
+PICTURES = (".png", ".jpg", ".jpeg")
+STRIPS = (3, 5)  # pictures side by side, the generated one last: pose-gan's "iog" and PATN's "_vis"
 
 
-def mean_image(dataset: PersonPairs) -> Tensor:
-    """The mean ``[3, H, W]`` of the pictures that occur in the pairs of ``dataset``: the blindest answer."""
-    indices = dataset.pairs.unique().tolist()
-    total = torch.zeros(3, *dataset.size)
-    for index in indices:
-        total += (
-            read_image(dataset.data.image_path(index), dataset.data.size, dataset.size).float() / 127.5 - 1
-        )
-    return total / len(indices)
+# --- answers ------------------------------------------------------------------------------------
+
+
+def copy_source(batch: dict) -> Tensor:
+    """The source picture as it is: what a generator has to beat where the background stands still."""
+    return batch["source_image"]
 
 
 def warp_only(batch: dict) -> Tensor:
@@ -36,87 +49,278 @@ def warp_only(batch: dict) -> Tensor:
     return warp_image(image, limb_warps(batch["source_pose"], batch["target_pose"], *image.shape[-2:]))
 
 
-def pair_metrics(
-    generator: Generator,
+def mean_picture(train: PersonPairs) -> Answer:
+    """The mean of the pictures that occur in the pairs of ``train``, whatever is asked: the blindest answer."""
+    indices = train.pairs.unique().tolist()
+    total = torch.zeros(3, *train.size)
+    for index in indices:
+        total += read_image(train.data.image_path(index), train.data.size, train.size)
+    mean = total / len(indices) / 127.5 - 1
+    return lambda batch: mean.to(batch["target_image"].device).expand_as(batch["target_image"])
+
+
+def references(train: PersonPairs) -> dict[str, Answer]:
+    """The answers that need no learning, by name; every evaluation shows them beside the others."""
+    return dict(zip(REFERENCES, (copy_source, warp_only, mean_picture(train)), strict=True))
+
+
+def of_generator(generator: Generator) -> Answer:
+    """The full-size pictures of a trained generator, which is in evaluation mode on the device of the evaluation."""
+    return lambda batch: (
+        generator.transfer(batch["source_image"], batch["source_pose"], batch["target_pose"]).image
+    )
+
+
+def of_folder(folder: str | Path, test: PersonPairs) -> Answer:
+    """Pictures of the pairs of ``test`` that any other program made, read from a folder.
+
+    For a pair of ``FROM.jpg`` and ``TO.jpg`` the file may be called ``FROM___TO`` (as by PATN), ``FROM_TO`` (pose-gan)
+    or ``FROM/TO``, with ``.jpg`` after either name and ``_vis`` at the end or without, ``.png`` or ``.jpg``. Of three
+    or five pictures side by side, which these programs write, the last is taken: it is the generated one.
+
+    Raises:
+        UserError: pictures are missing, there twice, or of another size; the message counts and names them.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder. Remedy: name the one that holds a picture of each test pair."
+        )
+    there: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in PICTURES:
+            there.setdefault(_without_endings(path.relative_to(folder).as_posix()), []).append(path)
+    pairs = {(test.names[a], test.names[b]): None for a, b in test.pairs.tolist()}
+    found = {pair: _candidates(there, *pair) for pair in pairs}
+    _refuse(
+        folder,
+        [f"{a} -> {b}" for (a, b), paths in found.items() if not paths],
+        f"of {len(found)} pairs have no picture",
+        "make them, and call each FROM___TO.png or FROM/TO.png",
+    )
+    _refuse(
+        folder,
+        [" and ".join(path.name for path in paths) for paths in found.values() if len(paths) > 1],
+        "pairs have more than one picture",
+        "leave one of each",
+    )
+    pictures = {pair: path for pair, (path,) in found.items()}
+    height, width = test.size
+    fitting = {(height, width * count) for count in (1, *STRIPS)}
+    sizes = {path: _size(path) for path in pictures.values()}
+    _refuse(
+        folder,
+        [f"{path.name} ({h}x{w})" for path, (h, w) in sizes.items() if (h, w) not in fitting],
+        f"of {len(found)} pictures are not {height}x{width} (height x width)",
+        "write them at the size of the test pictures",
+    )
+
+    def answer(batch: dict) -> Tensor:
+        pairs = zip(batch["source_name"], batch["target_name"], strict=True)
+        made = torch.stack([read_picture(pictures[pair])[..., -width:] for pair in pairs])
+        return made.to(batch["target_image"].device)
+
+    return answer
+
+
+def _without_endings(name: str) -> str:
+    """What stays of a picture's name when its endings go: ``a.jpg___b.jpg_vis.png`` -> ``a___b``."""
+    return re.sub(r"((_vis)?\.(png|jpe?g))+(?=_|/|$)", "", name, flags=re.IGNORECASE)
+
+
+def _candidates(there: Mapping[str, list[Path]], source: str, target: str) -> list[Path]:
+    return [
+        path
+        for between in ("___", "_", "/")
+        for path in there.get(_without_endings(source) + between + _without_endings(target), [])
+    ]
+
+
+def _refuse(folder: Path, faults: list[str], what: str, remedy: str) -> None:
+    """Raise if there are faults, with their number and the first of them."""
+    if faults:
+        names = ", ".join(faults[:3]) + (", ..." if len(faults) > 3 else "")
+        raise UserError(f"{folder}: {len(faults)} {what}: {names}. Remedy: {remedy}.")
+
+
+def _size(path: Path) -> tuple[int, int]:
+    """(height, width) from a picture's header."""
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{path}: not a picture that can be read ({error}). Remedy: make it anew.") from error
+
+
+# --- evaluation ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One metric of one system on one group of pairs.
+
+    Attributes:
+        mean: over the pairs for which the metric is defined, and over the seeds.
+        spread: standard deviation of the seeds' means; NaN for one seed.
+        low, high: 95 % confidence interval of the mean over people, see :func:`interval`.
+    """
+
+    mean: float
+    spread: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
+
+
+Table = dict[str, dict[str, dict[str, Estimate]]]
+"""``{group: {system: {metric: estimate}}}``."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Every metric of each answer on each of N pairs, on the CPU and in the order of the pairs.
+
+    Attributes:
+        values: ``{answer: {metric: float64 [N]}}``, NaN where a metric is undefined.
+        same_camera: whether one camera took both pictures of a pair, bool ``[N]``.
+        identities: who is on the pictures of each pair, N names.
+    """
+
+    values: dict[str, dict[str, Tensor]]
+    same_camera: Tensor
+    identities: tuple[str, ...]
+
+    @property
+    def groups(self) -> dict[str, Tensor]:
+        """Which pairs belong to ``"same_camera"`` and to ``"all"``; a group of no pairs is left out."""
+        groups = {"same_camera": self.same_camera, "all": torch.ones_like(self.same_camera)}
+        return {name: chosen for name, chosen in groups.items() if chosen.any()}
+
+    def means(self) -> Metrics:
+        """``{group: {answer: {metric: mean}}}``; a pair for which a metric is undefined is left out of its mean."""
+        return {
+            group: {
+                answer: {metric: value[chosen].nanmean().item() for metric, value in metrics.items()}
+                for answer, metrics in self.values.items()
+            }
+            for group, chosen in self.groups.items()
+        }
+
+    def table(self) -> Table:
+        """Mean, spread over seeds and interval over people of each system; the seeds of one are ``system@seed``."""
+        systems: dict[str, list[str]] = {}
+        for answer in self.values:
+            systems.setdefault(system_of(answer), []).append(answer)
+        return {
+            group: {
+                system: {metric: self._estimate(seeds, metric, chosen) for metric in METRICS}
+                for system, seeds in systems.items()
+            }
+            for group, chosen in self.groups.items()
+        }
+
+    def _estimate(self, answers: Sequence[str], metric: str, chosen: Tensor) -> Estimate:
+        values = torch.stack([self.values[answer][metric][chosen] for answer in answers])  # [seeds, pairs]
+        means = values.nanmean(1).tolist()
+        people = [who for who, inside in zip(self.identities, chosen.tolist(), strict=True) if inside]
+        spread = statistics.stdev(means) if len(means) > 1 else float("nan")
+        return Estimate(statistics.fmean(means), spread, *interval(values.mean(0), people))
+
+
+def evaluate(
+    answers: Mapping[str, Answer],
     test: PersonPairs,
-    mean: Tensor | None = None,
     *,
-    answers: Collection[str] = ANSWERS,
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
     quiet: bool = False,
-) -> tuple[dict[str, dict[str, Tensor]], Tensor]:
-    """Every metric of each of the N pairs of ``test``, for each answer.
+) -> Evaluation:
+    """Compare each answer with the target picture, on every pair of ``test``.
 
     Args:
-        generator: in evaluation mode, on ``device``.
-        test: pairs of the size that the generator was trained on.
-        mean: the mean training image ``[3, H, W]``; needed for ``"mean_image"`` only.
-        answers: some of :data:`ANSWERS`; the model alone is 0.6 to 0.7 of the work of all four.
-
-    Returns:
-        ``{answer: {metric: float64 [N]}}``, NaN where a metric is undefined, and whether one camera took both
-        pictures, bool ``[N]``; both on the CPU, in the order of the pairs.
+        answers: by name. The same system trained with several seeds: ``{"sdgan@0": ..., "sdgan@1": ...}``.
+        test: pairs of the size that the generators were trained on.
+        quiet: show no progress.
 
     Raises:
-        ValueError: an unknown answer, or ``"mean_image"`` without ``mean``.
+        ValueError: no answers, no pairs, or an answer of another shape than the targets.
     """
-    unknown = set(answers) - set(ANSWERS)
-    if unknown or not answers:
-        raise ValueError(f"answers must be some of {', '.join(ANSWERS)}, not {', '.join(unknown) or 'none'}")
-    if "mean_image" in answers and mean is None:
-        raise ValueError("the answer mean_image needs the mean training image: mean_image(training pairs)")
-    mean = None if mean is None else mean.to(device)
-    make: dict[str, Callable[[dict], Tensor]] = {
-        "model": lambda b: generator.transfer(b["source_image"], b["source_pose"], b["target_pose"]).image,
-        "copy_source": lambda b: b["source_image"],
-        "warp_only": warp_only,
-        "mean_image": lambda b: mean.expand_as(b["target_image"]),
-    }
-    collected: dict[str, list[dict[str, Tensor]]] = {name: [] for name in ANSWERS if name in answers}
+    if not answers or not len(test):
+        raise ValueError(f"nothing to evaluate: {len(answers)} answers, {len(test)} pairs")
+    parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in answers}
     same_camera = []
     with torch.inference_mode():
-        for batch in _batches(test, batch_size, device, quiet):
+        for batch in tqdm(DataLoader(test, batch_size), "evaluating", disable=quiet, dynamic_ncols=True):
+            batch = to_device(batch, device)
             same_camera.append(batch["same_camera"].bool().cpu())
             target = batch["target_image"]
             posed = pose_mask(batch["target_pose"], *target.shape[-2:])
-            for name, parts in collected.items():
-                values = image_metrics(make[name](batch), target, batch.get("target_mask"), posed)
-                parts.append({metric: value.cpu() for metric, value in values.items()})
+            for name, answer in answers.items():
+                made = answer(batch)
+                if made.shape != target.shape:
+                    raise ValueError(
+                        f"answer {name!r} has shape {list(made.shape)}, its target {list(target.shape)}"
+                    )
+                values = image_metrics(made, target, batch.get("target_mask"), posed)
+                parts[name].append({metric: value.cpu() for metric, value in values.items()})
     joined = {
-        name: {metric: torch.cat([part[metric] for part in parts]) for metric in METRICS}
-        for name, parts in collected.items()
+        name: {metric: torch.cat([part[metric] for part in of_name]) for metric in METRICS}
+        for name, of_name in parts.items()
     }
-    return joined, torch.cat(same_camera)
+    people = tuple(identity(test.names[source]) for source in test.pairs[:, 0].tolist())
+    return Evaluation(joined, torch.cat(same_camera), people)
 
 
-def group_means(values: dict[str, dict[str, Tensor]], same_camera: Tensor) -> Metrics:
-    """Means of what :func:`pair_metrics` returns, over the pairs of one camera and over all.
+def system_of(answer: str) -> str:
+    """The system of an answer: ``"sdgan@1"`` -> ``"sdgan"``; a name without ``@`` and a number stands for itself."""
+    system, _, seed = answer.rpartition("@")
+    return system if system and seed.isdecimal() else answer
+
+
+def interval(
+    values: Tensor, people: Sequence[str], level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Confidence interval of the mean of ``values`` ``[N]``, by a bootstrap over people.
+
+    Pairs that show one person resemble each other, so it is whole persons with all their pairs that are drawn, with
+    replacement; drawing single pairs would give an interval that is far too narrow. The ends are percentiles of the
+    means of such draws (Efron and Tibshirani 1993, chapter 13).
+
+    Two systems are compared by the interval of their difference, pair by pair, on the same people:
+    ``interval(values["sdgan"]["fg_ssim"] - values["baseline"]["fg_ssim"], evaluation.identities)``.
+
+    Args:
+        values: NaN is left out.
+        people: who is on each of the N pairs.
 
     Returns:
-        ``{"same_camera" | "all": {answer: {metric: mean}}}``. A metric that is undefined for a picture (no person's
-        pixel) leaves it out. ``"same_camera"`` is missing when no pair is known to be of one camera.
+        (low, high); NaN for fewer than two persons, of whom nothing can be said about others.
     """
-    groups = {"same_camera": same_camera, "all": torch.ones_like(same_camera)}
-    return {
-        group: {
-            name: mean_metrics({metric: value[chosen] for metric, value in metrics.items()})[0]
-            for name, metrics in values.items()
-        }
-        for group, chosen in groups.items()
-        if chosen.any()
-    }
+    defined = ~values.isnan()
+    _, who = torch.unique(_numbers(people)[defined], return_inverse=True)
+    count = int(who.max()) + 1 if len(who) else 0
+    if count < 2:
+        return float("nan"), float("nan")
+    sums = torch.zeros(count, dtype=torch.float64).index_add_(0, who, values[defined].double())
+    pairs = torch.bincount(who, minlength=count)
+    drawn = torch.randint(count, (resamples, count), generator=torch.Generator().manual_seed(seed))
+    means = sums[drawn].sum(1) / pairs[drawn].sum(1)
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    low, high = means.quantile(ends, interpolation="nearest").tolist()  # no mean between two infinite ones
+    return low, high
 
 
-def evaluate(generator: Generator, test: PersonPairs, mean: Tensor | None = None, **options: Any) -> Metrics:
-    """Mean metrics of the generator and of the trivial answers over the pairs of ``test``.
+def _numbers(people: Sequence[str]) -> Tensor:
+    index = {who: i for i, who in enumerate(dict.fromkeys(people))}
+    return torch.tensor([index[who] for who in people])
 
-    Arguments as of :func:`pair_metrics`, result as of :func:`group_means`.
+
+def held_out(root: str | Path, prefix: str | None = None) -> PersonPairs:
+    """All test pairs of a data set. Called before a training too, so that a fault is told before it costs anything.
+
+    Raises:
+        UserError: there are none; the message says why, and how to train without.
     """
-    return group_means(*pair_metrics(generator, test, mean, **options))
-
-
-def _batches(pairs: PersonPairs, batch_size: int, device: torch.device | str, quiet: bool) -> Iterator[dict]:
-    loader = DataLoader(pairs, batch_size=batch_size)
-    for batch in tqdm(loader, desc="evaluating", disable=quiet, dynamic_ncols=True):
-        yield to_device(batch, device)
+    try:
+        return PersonPairs(root, "test", pairs="all", prefix=prefix)
+    except DatasetError as error:
+        raise UserError(f"nothing to evaluate on: {error} (train --no-evaluate does without)") from error

@@ -1,17 +1,21 @@
 """Generators: U-Net baseline, Deformable GAN and the stacked deformable generator (paper, eq. 2-5)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
 from sdgan_lib.encoders import NORMS, SLOPE, OneStreamEncoder, TwoStreamEncoder, normalise
+from sdgan_lib.errors import UserError
 from sdgan_lib.inputs import Generated, Inputs, downscale, make_inputs
+from sdgan_lib.systems import SYSTEMS
 from sdgan_lib.warping import REGIONS, deformable_skip, sample_regions
 
-SYSTEMS = ("baseline", "deformable", "sdgan")
 WARPED_LEVELS = 4  # the four finest encoder levels have deformable skips, as in Deformable GAN
-SCALES = (4, 2, 1)  # down-scaling factors of the stacked generator's three pictures
+SCALES = SYSTEMS["sdgan"].scales  # down-scaling factors of the stacked generator's three pictures
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class GeneratorConfig:
     """Everything that decides a generator's shape.
 
     Attributes:
-        system: ``"baseline"``, ``"deformable"`` or ``"sdgan"``.
+        system: a name of :data:`sdgan_lib.systems.SYSTEMS`.
         width: channels of the finest appearance level; level i has ``width * min(2**i, 8)``.
         depth: number of halvings; height and width of every picture must be divisible by ``2**depth``.
         pose_ratio: width of the pose stream as a share of the appearance stream's.
@@ -42,13 +46,16 @@ class GeneratorConfig:
 
     def __post_init__(self):
         if self.norm not in NORMS:
-            raise ValueError(f"norm is one of {NORMS}, not {self.norm!r}")
+            raise UserError(f"norm is one of {NORMS}, not {self.norm!r}")
         if self.system not in SYSTEMS:
-            raise ValueError(f"system is one of {SYSTEMS}, not {self.system!r}")
-        if self.depth < WARPED_LEVELS - 1:
-            raise ValueError(f"depth must be at least {WARPED_LEVELS - 1}, not {self.depth}")
+            raise UserError(f"system is one of {', '.join(SYSTEMS)}, not {self.system!r}")
+        if not WARPED_LEVELS - 1 <= self.depth <= 16:
+            raise UserError(f"depth must be at least {WARPED_LEVELS - 1} and at most 16, not {self.depth}")
         if self.width < 1 or self.pose_channels[0] < 1:
-            raise ValueError("width and width * pose_ratio must be at least 1")
+            raise UserError(
+                f"width and width * pose_ratio must be at least 1, not {self.width} and "
+                f"{self.width * self.pose_ratio:g}"
+            )
 
     @property
     def channels(self) -> tuple[int, ...]:
@@ -69,10 +76,14 @@ class GeneratorConfig:
         """Dropout rate of the decoder block that ends at ``level``: only the three innermost have any."""
         return self.dropout if level >= self.depth - 3 else 0.0
 
-    @property
-    def factors(self) -> tuple[int, ...]:
-        """Down-scaling factor of each picture the system makes, coarsest first."""
-        return SCALES if self.system == "sdgan" else (1,)
+    def check_size(self, height: int, width: int) -> None:
+        """Raise a :class:`UserError` with the remedy unless the generator :meth:`accepts` pictures of this size."""
+        step = 2**self.depth
+        if not self.accepts(height, width):
+            raise UserError(
+                f"a generator of depth {self.depth} needs a height and width divisible by {step} (and more than "
+                f"{step}x{step} pixels), not {height}x{width}: resize the pictures or choose a smaller depth"
+            )
 
 
 class UpBlock(nn.Module):
@@ -93,6 +104,15 @@ class UpBlock(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         return self.dropout(self.join(torch.cat([self.up(x), skip], 1)))
+
+
+class Decoder(nn.ModuleList):
+    """DC_i: up-blocks one after another, from coarse to fine; each takes the skip connections of its size."""
+
+    def forward(self, x: Tensor, skips: Sequence[Tensor]) -> Tensor:
+        for up, skip in zip(self, skips, strict=True):
+            x = up(x, skip)
+        return x
 
 
 class PoseUpsampler(nn.Module):
@@ -139,47 +159,64 @@ class PartAttention(nn.Module):
         return kept + paint * painted, attention
 
 
+def _head(in_channels: int, channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, channels, 3, padding=1),
+        nn.LeakyReLU(SLOPE),
+        nn.Conv2d(channels, out_channels, 3, padding=1),
+    )
+
+
 class Head(nn.Module):
-    """G_i: joins decoder features and the up-sampled pose code and makes the image of its scale (eq. 3, 5)."""
+    """G_i without attention: paints the picture of its scale from features (eq. 3, 5).
 
-    def __init__(self, in_channels: int, channels: int, attention: bool):
+    Features ``[B, in_channels, h, w]`` give a picture ``[B, 3, h, w]`` in [-1, 1].
+    """
+
+    def __init__(self, in_channels: int, channels: int):
         super().__init__()
-        self.attend = PartAttention() if attention else None
-        extra = len(REGIONS) + 1 if attention else 0
-        self.layers = nn.Sequential(
-            nn.Conv2d(in_channels, channels, 3, padding=1),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv2d(channels, 3 + extra, 3, padding=1),
-        )
+        self.layers = _head(in_channels, channels, 3)
 
-    def forward(self, features: Tensor, candidates: Tensor | None, masks: Tensor | None):
-        out = self.layers(features)
-        if self.attend is None:
-            return out.tanh(), None
+    def forward(self, features: Tensor) -> Tensor:
+        return self.layers(features).tanh()
+
+
+class AttentionHead(nn.Module):
+    """G_i with attention: paints, and chooses between the paint and the warped body parts (:class:`PartAttention`).
+
+    Features ``[B, in_channels, h, w]``, candidates and masks as of :class:`PartAttention` give a picture
+    ``[B, 3, h, w]`` in [-1, 1] and the attention ``[B, 12, h, w]``.
+    """
+
+    def __init__(self, in_channels: int, channels: int):
+        super().__init__()
+        self.attend = PartAttention()
+        self.layers = _head(in_channels, channels, 3 + len(REGIONS) + 1)
+
+    def forward(self, features: Tensor, candidates: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         # Plane by plane, as the candidates lie in memory, while they are mixed.
-        painted, logits = out.contiguous().split([3, len(REGIONS) + 1], 1)
+        painted, logits = self.layers(features).contiguous().split([3, len(REGIONS) + 1], 1)
         image, attention = self.attend(logits, painted.tanh(), candidates, masks)
         return image.contiguous(memory_format=torch.channels_last), attention
 
 
 class Generator(nn.Module):
-    """Base of the three systems: checks the size, and offers :meth:`transfer` from plain tensors."""
+    """Base of all systems: ``forward`` takes :class:`Inputs` and gives :class:`Generated`.
+
+    A further system is a subclass with one picture per scale of its entry in :data:`sdgan_lib.systems.SYSTEMS`.
+    """
 
     def __init__(self, config: GeneratorConfig):
         super().__init__()
         self.config = config
 
-    def check_size(self, image: Tensor) -> None:
-        height, width = image.shape[-2:]
-        step = 2**self.config.depth
-        if not self.config.accepts(height, width):
-            raise ValueError(
-                f"a generator of depth {self.config.depth} needs a height and width divisible by {step} (and more "
-                f"than {step}x{step} pixels), not {height}x{width}: resize the pictures or choose a smaller depth"
-            )
-
     def transfer(self, source_image: Tensor, source_pose: Tensor, target_pose: Tensor) -> Generated:
-        """The person of ``source_image`` ``[B, 3, H, W]`` in ``target_pose`` ``[B, 18, 2]``."""
+        """The person of ``source_image`` ``[B, 3, H, W]`` in ``target_pose`` ``[B, 18, 2]``.
+
+        Raises:
+            UserError: for pictures of a size that the generator's depth does not allow; nothing has been computed.
+        """
+        self.config.check_size(*source_image.shape[-2:])
         return self(make_inputs(source_image, source_pose, target_pose, self.config.background))
 
 
@@ -190,46 +227,35 @@ class BaselineGenerator(Generator):
         super().__init__(config)
         c = config.channels
         self.encoder = OneStreamEncoder(c, config.norm)
-        self.decoder = nn.ModuleList(
+        self.decoder = Decoder(
             UpBlock(c[i + 1], c[i], c[i], config.norm, config.dropout_at(i))
             for i in reversed(range(config.depth))
         )
-        self.head = Head(c[0], c[0], attention=False)
+        self.head = Head(c[0], c[0])
 
     def forward(self, inputs: Inputs) -> Generated:
-        self.check_size(inputs.source_image)
+        self.config.check_size(*inputs.size)
         features = self.encoder(inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps)
-        x = features[-1]
-        for up, skip in zip(self.decoder, reversed(features[:-1]), strict=True):
-            x = up(x, skip)
-        return Generated([self.head(x, None, None)[0]], [])
+        x = self.decoder(features[-1], features[-2::-1])
+        return Generated([self.head(x)], [])
 
 
-class DeformableGenerator(Generator):
-    """Two-stream U-Net whose appearance skips are warped limb by limb to the target pose (Deformable GAN)."""
+class TwoStreamGenerator(Generator):
+    """Base of the deformable systems: two encoder streams, and appearance skips warped limb by limb."""
 
     def __init__(self, config: GeneratorConfig):
         super().__init__(config)
-        c, p = config.channels, config.pose_channels
-        self.encoder = TwoStreamEncoder(c, p, config.norm)
-        self.decoder = nn.ModuleList(
-            UpBlock(
-                c[-1] + p[-1] if i == config.depth - 1 else c[i + 1],
-                c[i] + p[i],
-                c[i],
-                config.norm,
-                config.dropout_at(i),
-            )
-            for i in reversed(range(config.depth))
-        )
-        self.make_heads()
+        self.encoder = TwoStreamEncoder(config.channels, config.pose_channels, config.norm)
 
-    def make_heads(self) -> None:
-        self.head = Head(self.config.channels[0], self.config.channels[0], attention=False)
+    def up_block(self, level: int) -> UpBlock:
+        """The block that ends at ``level``; the innermost one begins at the code ``f_a ⊕ h_b``."""
+        config, c, p = self.config, self.config.channels, self.config.pose_channels
+        into = c[-1] + p[-1] if level == config.depth - 1 else c[level + 1]
+        return UpBlock(into, c[level] + p[level], c[level], config.norm, config.dropout_at(level))
 
     def encode(self, inputs: Inputs) -> tuple[Tensor, list[Tensor], Tensor]:
         """Code to decode ``f_a ⊕ h_b``, the skips from coarse to fine, and the pose code ``h_b``."""
-        self.check_size(inputs.source_image)
+        self.config.check_size(*inputs.size)
         appearance, pose = self.encoder(inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps)
         skips = []
         for level in reversed(range(self.config.depth)):
@@ -239,53 +265,71 @@ class DeformableGenerator(Generator):
             skips.append(torch.cat([moved, pose[level]], 1))
         return torch.cat([appearance[-1], pose[-1]], 1), skips, pose[-1]
 
+
+class DeformableGenerator(TwoStreamGenerator):
+    """Two-stream U-Net whose appearance skips are warped limb by limb to the target pose (Deformable GAN)."""
+
+    def __init__(self, config: GeneratorConfig):
+        super().__init__(config)
+        self.decoder = Decoder(self.up_block(level) for level in reversed(range(config.depth)))
+        self.head = Head(config.channels[0], config.channels[0])
+
     def forward(self, inputs: Inputs) -> Generated:
-        x, skips, _ = self.encode(inputs)
-        for up, skip in zip(self.decoder, skips, strict=True):
-            x = up(x, skip)
-        return Generated([self.head(x, None, None)[0]], [])
+        code, skips, _ = self.encode(inputs)
+        return Generated([self.head(self.decoder(code, skips))], [])
 
 
-class StackedGenerator(DeformableGenerator):
-    """SDGAN: three decoders DC_0, DC_1, DC_2 give features at 1/4, 1/2 and 1 of the size, and at each G_i makes
-    an image of that scale from them and the up-sampled pose code (paper, eq. 2-5).
+class StackedGenerator(TwoStreamGenerator):
+    """SDGAN: decoders DC_0, DC_1, DC_2 give features at 1/4, 1/2 and 1 of the size, and at each G_i makes a picture
+    of that scale from them and the up-sampled pose code (paper, eq. 2-5).
 
-    DC_0 is the decoder from the code up to 1/4 of the size; DC_1 and DC_2 double the size once each. All three
-    use the deformable skips of their sizes.
+    ``decoders[0]`` is DC_0, from the code up to 1/4 of the size; DC_1 and DC_2 double the size once each. All three
+    use the deformable skips of their sizes. ``ups[i]`` is Up_i, ``heads[i]`` is G_i.
     """
 
-    def make_heads(self) -> None:
-        config = self.config
+    def __init__(self, config: GeneratorConfig):
+        super().__init__(config)
         c, p = config.channels, config.pose_channels
-        levels = [factor.bit_length() - 1 for factor in SCALES]  # 2, 1, 0
-        self.pose_up = nn.ModuleList(PoseUpsampler(p[-1], p[i], config.depth - i) for i in levels)
-        self.heads = nn.ModuleList(Head(c[i] + p[i], c[0], config.attention) for i in levels)
+        levels = [factor.bit_length() - 1 for factor in SCALES]  # 2, 1, 0: where each decoder ends
+        begins = [config.depth, *levels[:-1]]
+        self.decoders = nn.ModuleList(
+            Decoder(self.up_block(level) for level in reversed(range(end, begin)))
+            for begin, end in zip(begins, levels, strict=True)
+        )
+        self.ups = nn.ModuleList(PoseUpsampler(p[-1], p[level], config.depth - level) for level in levels)
+        kind = AttentionHead if config.attention else Head
+        self.heads = nn.ModuleList(kind(c[level] + p[level], c[0]) for level in levels)
+
+    def candidates(self, inputs: Inputs, factor: int) -> tuple[Tensor, Tensor]:
+        """What the attention may keep at scale 1/factor: the source picture moved by each region's map
+        ``[B, 11, 3, h, w]``, and where each region is ``[B, 11, h, w]``, in [0, 1].
+
+        Of a background that stays in place, only what the source person does not hide is known.
+        """
+        moved = sample_regions(downscale(inputs.source_image, factor), inputs.warps)
+        masks = inputs.warps.at(*moved.shape[-2:]).masks
+        if self.config.background == "identity":
+            free = 1 - downscale(inputs.source_body, factor)
+            masks = torch.cat([masks[:, :-1], masks[:, -1:] * free], 1)
+        return moved, masks
 
     def forward(self, inputs: Inputs) -> Generated:
-        x, skips, code = self.encode(inputs)
-        height = inputs.source_image.shape[-2]
+        features, skips, pose_code = self.encode(inputs)
+        left = iter(skips)
         images, attention = [], []
-        for up, skip in zip(self.decoder, skips, strict=True):
-            x = up(x, skip)
-            factor = height // x.shape[-2]
-            if factor not in SCALES:
-                continue
-            i = len(images)
-            candidates = masks = None
+        for factor, DC, Up, G in zip(SCALES, self.decoders, self.ups, self.heads, strict=True):
+            features = DC(features, list(islice(left, len(DC))))
+            joined = torch.cat([features, Up(pose_code)], 1)
             if self.config.attention:
-                candidates = sample_regions(downscale(inputs.source_image, factor), inputs.warps)
-                masks = inputs.warps.at(*x.shape[-2:]).masks
-                if self.config.background == "identity":  # behind the source person nothing is known
-                    free = 1 - downscale(inputs.source_body, factor)
-                    masks = torch.cat([masks[:, :-1], masks[:, -1:] * free], 1)
-            image, maps = self.heads[i](torch.cat([x, self.pose_up[i](code)], 1), candidates, masks)
+                image, shares = G(joined, *self.candidates(inputs, factor))
+                attention.append(shares)
+            else:
+                image = G(joined)
             images.append(image)
-            if maps is not None:
-                attention.append(maps)
         return Generated(images, attention)
 
 
 def make_generator(config: GeneratorConfig) -> Generator:
     """The generator that ``config.system`` names, with fresh weights, laid out for pictures in channels_last."""
-    kinds = {"baseline": BaselineGenerator, "deformable": DeformableGenerator, "sdgan": StackedGenerator}
-    return kinds[config.system](config).to(memory_format=torch.channels_last)
+    module, _, name = SYSTEMS[config.system].generator.partition(":")
+    return getattr(import_module(module), name)(config).to(memory_format=torch.channels_last)

@@ -1,18 +1,53 @@
-"""Pictures: files, bytes and tensors in [-1, 1]."""
+"""Pictures: files, bytes and tensors in [-1, 1].
+
+A picture of any kind becomes 8-bit RGB as its viewer shows it: turned as its EXIF orientation says, 1 to 32 bits or
+floats scaled, greyscale, palette and CMYK converted, what is transparent laid over :data:`BACKGROUND`. The header is
+looked at before pixels are decoded, so that a picture too large is refused at once.
+
+Pillow decodes. torchvision's ``decode_image`` gives the same bytes (compared on 300 of the embedded JPEGs) in 0.16 ms
+instead of 0.40 ms for 128x64, but importing torchvision takes longer than decoding all 5,000 pictures of the training
+split with Pillow, which happens once: they are kept in memory.
+"""
 
 import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
+
+from sdgan_lib.errors import Problem, UserError
+from sdgan_lib.files import explain, whole
+
+BACKGROUND = "white"
+"""Colour under the transparent parts of a picture."""
+
+PIXEL_LIMIT = 1 << 26
+"""Pixels of the largest picture that is decoded, 67 million: more than cameras take, 200 MB as RGB."""
+
+READABLE = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
+"""Formats that are read, by Pillow's names. Others that Pillow knows would run programs, or hold no pixels."""
+
+WRITABLE = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+"""Endings of the files that :func:`write_picture` writes."""
+
+_ORIENTATION, _BITS = 0x112, 258  # tags of EXIF and TIFF
+
+
+def from_uint8(pixels: Tensor) -> Tensor:
+    """Bytes of any shape as float in [-1, 1]: 0 becomes -1, 255 becomes 1."""
+    return pixels.float() / 127.5 - 1
 
 
 def to_uint8(images: Tensor) -> np.ndarray:
-    """Images float [..., 3, H, W] in [-1, 1] to bytes [..., H, W, 3]; outside the range is clipped.
+    """Pictures float ``[..., 3, H, W]`` in [-1, 1] as bytes ``[..., H, W, 3]``; outside the range is clipped.
 
-    Raises ValueError for another shape, and for values that are not finite.
+    Raises:
+        ValueError: for another shape, and for values that are not finite.
     """
     if images.ndim < 3 or images.shape[-3] != 3 or not images.is_floating_point():
         raise ValueError(
@@ -25,18 +60,134 @@ def to_uint8(images: Tensor) -> np.ndarray:
 
 
 def encode_png(array: np.ndarray) -> bytes:
-    """A picture, uint8 [H,W,3] or [H,W], as the bytes of a PNG file: quick to make, for image widgets."""
+    """A picture, uint8 ``[H, W, 3]`` or ``[H, W]``, as the bytes of a PNG file: quick to make, for widgets."""
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, format="PNG", compress_level=1)
     return buffer.getvalue()
 
 
-def read_picture(path: Path) -> Tensor:
-    """A picture file as ``[3, H, W]`` in [-1, 1]."""
+@contextmanager
+def opened(path: str | Path) -> Iterator[Image.Image]:
+    """A picture file whose header has been read; its pixels are decoded by :func:`decode` inside the ``with``.
+
+    Raises:
+        UserError: there is no such file, it is no picture of the :data:`READABLE` formats, it is damaged, or has more
+            than :data:`PIXEL_LIMIT` pixels.
+    """
+    path = Path(path)
+    remedy = "copy it again, or save it as JPEG or PNG"
     try:
-        with Image.open(path) as image:
-            rgb = image.convert("RGB")
+        with (
+            warnings.catch_warnings(action="ignore"),
+            Image.open(path) as image,
+        ):  # faults are told here, in one line
+            if image.format not in READABLE:
+                message = f"{image.format} is not read; what is read: {', '.join(READABLE)}"
+                raise UserError(Problem(path, message, "save it as JPEG or PNG"))
+            if image.width * image.height > PIXEL_LIMIT:
+                raise Image.DecompressionBombError
+            yield image
+    except UserError:
+        raise
+    except Image.DecompressionBombError as error:
+        message = f"too large, more than {PIXEL_LIMIT:,} pixels"
+        raise UserError(Problem(path, message, "make it smaller")) from error
     except OSError as error:
-        raise ValueError(f"{path}: not a picture that can be read ({error})") from error
-    pixels = torch.frombuffer(bytearray(rgb.tobytes()), dtype=torch.uint8)
-    return pixels.view(rgb.height, rgb.width, 3).permute(2, 0, 1).float() / 127.5 - 1
+        if error.errno is not None:
+            raise UserError(explain(error, path)) from error
+        raise UserError(_unreadable(path, error, remedy)) from error
+    except Exception as error:  # a damaged file makes Pillow raise anything
+        raise UserError(_unreadable(path, error, remedy)) from error
+
+
+def _unreadable(path: Path, error: Exception, remedy: str) -> Problem:
+    reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
+    message = f"the picture cannot be read, it is truncated or not a picture ({reason})"
+    return Problem(path, message, remedy)
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """(height, width) of an opened picture as it is shown, that is, turned as its EXIF orientation says."""
+    turned = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+    return image.size if turned else (image.height, image.width)
+
+
+def decode(image: Image.Image, mode: str = "RGB") -> Image.Image:
+    """An opened picture of any kind, upright, as 8-bit ``RGB`` or greyscale ``L``.
+
+    Raises:
+        ValueError: its values cannot be shown: not finite, negative, or floats beyond 255.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = Image.fromarray(_eight_bits(image))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """A greyscale picture of integers of more than 8 bits, or of floats (0 to 1, else 0 to 255), as uint8 ``[H, W]``.
+
+    White is the largest number of the depth that the file names (12 or 16 bits). For floats and 32-bit integers, whose
+    range nobody uses, it is the smallest usual one that holds all values.
+    """
+    values = np.asarray(image).astype(np.float64)
+    bits = getattr(image, "tag_v2", {}).get(_BITS, (16,))[0]
+    usual = (
+        (1.0, 255.0)
+        if image.mode == "F"
+        else (255.0, 65535.0, 2.0**31 - 1)
+        if bits > 16
+        else (2.0**bits - 1,)
+    )
+    white = next((white for white in usual if values.max() <= white), None)
+    if white is None or not (np.isfinite(values).all() and values.min() >= 0):
+        raise ValueError(
+            f"its values lie between {values.min():g} and {values.max():g}, not from 0 to {usual[-1]:g}"
+        )
+    return (values * (255 / white)).round().astype(np.uint8)
+
+
+def pixels(image: Image.Image) -> Tensor:
+    """A decoded picture as bytes: uint8 ``[3, H, W]``, or ``[1, H, W]`` for greyscale."""
+    array = np.array(image)
+    return torch.from_numpy(array.reshape(*array.shape[:2], -1)).permute(2, 0, 1).contiguous()
+
+
+def read_picture(path: str | Path) -> Tensor:
+    """A picture file of any kind as float ``[3, H, W]`` in [-1, 1].
+
+    Raises:
+        UserError: naming the file, when it cannot be read, see :func:`opened`.
+    """
+    with opened(path) as image:
+        return from_uint8(pixels(decode(image)))
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise unless the ending of ``path`` is one of :data:`WRITABLE`.
+
+    Raises:
+        UserError: naming the file and the endings.
+    """
+    if Path(path).suffix.lower() not in WRITABLE:
+        message = f"its ending {Path(path).suffix!r} names no format of pictures"
+        raise UserError(Problem(Path(path), message, f"choose one of {', '.join(WRITABLE)}"))
+
+
+def write_picture(path: str | Path, image: Image.Image, **options: object) -> None:
+    """Write a picture in the format of its ending, by :func:`sdgan_lib.files.whole`.
+
+    Args:
+        path: file to write; its folder is made if need be.
+        image: what to write.
+        options: those of Pillow's ``save``.
+
+    Raises:
+        UserError: see :func:`check_writable`.
+    """
+    check_writable(path)
+    with whole(path) as temporary:
+        image.save(temporary, **options)

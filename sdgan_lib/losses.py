@@ -1,5 +1,6 @@
 """Losses of generator and discriminator: each a pure function of tensors, each option one argument."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdgan_lib.errors import UserError
 from sdgan_lib.inputs import Generated, Inputs, downscale
 
 ADVERSARIAL = ("log", "hinge")
@@ -43,7 +45,7 @@ class LossConfig:
 
 def _check(kind: str) -> None:
     if kind not in ADVERSARIAL:
-        raise ValueError(f"adversarial loss is one of {ADVERSARIAL}, not {kind!r}")
+        raise UserError(f"adversarial loss is one of {ADVERSARIAL}, not {kind!r}")
 
 
 def discriminator_loss(real: list[Tensor], fake: list[Tensor], kind: str = "log") -> Tensor:
@@ -118,31 +120,27 @@ def vgg_features(weights: Path) -> nn.Module:
         weights: file with torchvision's ``vgg19`` state dict; it is read without executing code.
 
     Raises:
-        FileNotFoundError: with the remedy, when there is no such file.
+        UserError: with the remedy, when there is no such file.
     """
+    from torchvision.models import vgg19  # two seconds that only this loss should cost
+    from torchvision.transforms.v2 import Normalize
+
     if not Path(weights).is_file():
-        raise FileNotFoundError(
+        raise UserError(
             f"{weights}: no VGG-19 weights; save torchvision.models.vgg19(weights='DEFAULT').state_dict() there "
             "with torch.save, or use the nearest-neighbour loss on pixels"
         )
     state = torch.load(weights, weights_only=True, map_location="cpu")
-    network = _VGGBlock1()
-    wanted = [f"{layer}.{part}" for layer in (0, 2) for part in ("weight", "bias")]
-    network.features.load_state_dict({name: state[f"features.{name}"] for name in wanted})
-    return network.requires_grad_(False).eval()
-
-
-class _VGGBlock1(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1), nn.ReLU()
-        )
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.features(((images + 1) / 2 - self.mean) / self.std)
+    with torch.device("meta"):  # 550 MB of layers that nobody needs are never made
+        block = vgg19(weights=None).features[:4]
+    block.load_state_dict({name: state[f"features.{name}"] for name in block.state_dict()}, assign=True)
+    # The usual mean and standard deviation are of pictures in [0, 1].
+    mean, std = (torch.tensor(values) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    return (
+        nn.Sequential(Normalize((2 * mean - 1).tolist(), (2 * std).tolist()), block)
+        .requires_grad_(False)
+        .eval()
+    )
 
 
 def r1_penalty(logits: list[Tensor], reals: list[Tensor]) -> Tensor:
@@ -155,23 +153,38 @@ def r1_penalty(logits: list[Tensor], reals: list[Tensor]) -> Tensor:
 
 
 class Objective:
-    """The two losses of a step, each also given term by term for the log."""
+    """The two losses of a step, each also given term by term for the log.
 
-    def __init__(self, config: LossConfig, device: torch.device | str = "cpu"):
-        self.config = config
+    Args:
+        config: weights of the terms.
+        judged: which of the generator's pictures are judged, as places; see :class:`sdgan_lib.systems.System`.
+        device: where feature networks go.
+    """
+
+    def __init__(self, config: LossConfig, judged: Sequence[int], device: torch.device | str = "cpu"):
+        self.config, self.judged = config, tuple(judged)
         self.features: nn.Module = nn.Identity()
         if config.nearest_weight and config.nearest_features is not None:
             self.features = vgg_features(Path(config.nearest_features)).to(device)
 
     def discriminator(
-        self, judge: nn.Module, generated: Generated, reals: list[Tensor], inputs: Inputs
+        self, discriminator: nn.Module, generated: Generated, reals: list[Tensor], inputs: Inputs
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the discriminators; real and generated pictures are judged in one joined batch."""
+        """Loss of the discriminators; real and generated pictures are judged in one joined batch.
+
+        Args:
+            discriminator: a :class:`sdgan_lib.discriminators.MultiScaleDiscriminator`.
+            generated: the generator's pictures; no gradient flows back into them.
+            reals: the real picture at the scale of each generated one.
+            inputs: what the generator was given.
+        """
         config = self.config
+        reals = [reals[i].detach() for i in self.judged]
         if config.r1_weight:
-            reals = [real.detach().requires_grad_() for real in reals]
-        joined = [torch.cat([r, f.detach()]) for r, f in zip(reals, generated.images, strict=True)]
-        logits = [x.chunk(2) for x in judge(joined, inputs)]
+            reals = [real.requires_grad_() for real in reals]
+        fakes = [generated.images[i].detach() for i in self.judged]
+        joined = [torch.cat([real, fake]) for real, fake in zip(reals, fakes, strict=True)]
+        logits = [x.chunk(2) for x in discriminator(joined, inputs)]
         real, fake = [x[0] for x in logits], [x[1] for x in logits]
         loss = discriminator_loss(real, fake, config.adversarial)
         terms = {"d_loss": loss}
@@ -181,7 +194,7 @@ class Objective:
         return loss, terms
 
     def generator(
-        self, judge: nn.Module | None, generated: Generated, reals: list[Tensor], inputs: Inputs
+        self, discriminator: nn.Module | None, generated: Generated, reals: list[Tensor], inputs: Inputs
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the generator against discriminators whose weights stand still (None: no adversarial term)."""
         config = self.config
@@ -191,10 +204,9 @@ class Objective:
             weights = [downscale(weight, weight.shape[-1] // real.shape[-1]) for real in reals]
         terms = {"l1": l1_loss(generated.images, reals, weights)}
         loss = config.l1_weight * terms["l1"]
-        if judge is not None:
-            terms["adversarial"] = generator_adversarial_loss(
-                judge(generated.images, inputs), config.adversarial
-            )
+        if discriminator is not None:
+            logits = discriminator([generated.images[i] for i in self.judged], inputs)
+            terms["adversarial"] = generator_adversarial_loss(logits, config.adversarial)
             loss = loss + config.adversarial_weight * terms["adversarial"]
         if config.nearest_weight:
             terms["nearest"] = nearest_neighbour_loss(

@@ -1,31 +1,29 @@
-"""Image metrics of pose-based person image generation: L1, PSNR, SSIM, mask-SSIM, and the first three on the
-person alone.
+"""Metrics of pose-based person image generation: L1, PSNR, SSIM, mask-SSIM, and the first three on the person alone.
 
-All functions take images ``float [B,3,H,W]`` in [-1, 1] and masks ``[B,1,H,W]`` (bool, or 0/1), work in
-float64 and return one number per image, ``float64 [B]``.
+All functions take pictures float ``[B, 3, H, W]`` in [-1, 1] and masks ``[B, 1, H, W]`` (bool, or 0 and 1), work in
+float64 (on the CPU where the pictures' device has none) and return one number per picture, float64 ``[B]``.
 
-SSIM is not invariant to an offset: its luminance term compares local means, and these must not be negative.
-The papers score pictures of 0..255, so we shift [-1, 1] to [0, 2] first; a data range of 2 then means what
-255 means for bytes. SSIM of the signed values would be another number: one that grey pictures fail and black
-ones pass.
+SSIM is not invariant to an offset: its luminance term compares local means, and these must not be negative. The papers
+score pictures of 0 to 255, so [-1, 1] is shifted to [0, 2] first; a data range of 2 then means what 255 does for bytes.
+SSIM of the signed values would be another number: one that grey pictures fail and black ones pass.
 """
 
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdgan_lib.pose import JOINT, JOINTS, SKELETON
+from sdgan_lib.pose import JOINT, JOINTS, SKELETON, check_pose
 
 METRICS = ("l1", "psnr", "ssim", "mask_ssim", "fg_l1", "fg_psnr", "fg_ssim")
 HIGHER_IS_BETTER = {name: not name.endswith("l1") for name in METRICS}
 
-DATA_RANGE = 2.0  # of images in [-1, 1]
+DATA_RANGE = 2.0  # of pictures in [-1, 1]
 SIGMA, RADIUS = 1.5, 5  # Wang et al. 2004: an 11 x 11 Gaussian window
 WINDOW = 2 * RADIUS + 1
-CHUNK = 4  # images worked on at once, so that the float64 intermediates stay in the processor's cache
+CHUNK = 4  # pictures worked on at once, so that the float64 intermediates stay in the processor's cache
+NO_FLOAT64 = ("mps",)  # types of devices that have no float64: an Apple GPU
 
 # Limbs drawn into the pose mask: the skeleton, neck to ears, hip to hip, shoulder to hip, ear to ear.
 MASK_LIMBS = (
@@ -38,37 +36,38 @@ DataRange = float | Literal["generated"]
 
 
 def l1(generated: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference per image, in units of the [-1, 1] scale (0 to 2)."""
-    a, b = _pictures(generated, target)
+    """Mean absolute difference, in units of the [-1, 1] scale (0 to 2)."""
+    a, b = _shifted(generated, target)
     return (a - b).abs().mean((1, 2, 3))
 
 
 def psnr(generated: Tensor, target: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio per image in dB, data range 2; infinite for equal images."""
-    a, b = _pictures(generated, target)
+    """Peak signal-to-noise ratio in dB, data range 2; infinite for equal pictures."""
+    a, b = _shifted(generated, target)
     return _decibel((a - b).square().mean((1, 2, 3)))
 
 
 def ssim_map(generated: Tensor, target: Tensor, data_range: DataRange = DATA_RANGE) -> Tensor:
-    """Local SSIM of each pixel and channel, ``float64 [B,3,H,W]``: Gaussian window, population covariance.
+    """Local SSIM of each pixel and channel, float64 ``[B, 3, H, W]``: Gaussian window, population covariance.
 
-    Equals ``skimage.metrics.structural_similarity(..., gaussian_weights=True, sigma=1.5,
-    use_sample_covariance=False, full=True)``, also at the border, where the picture is continued by its
-    mirror image.
+    Equals ``skimage.metrics.structural_similarity(..., gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+    full=True)``, also at the border, where the picture is continued by its mirror image.
 
-    ``data_range``: a number in units of the [-1, 1] scale, or ``"generated"`` for max - min of each generated
-    image. The latter is what pose-gan's evaluation does, and a flaw: the constants that keep SSIM stable then
-    depend on the image being judged, so a pale picture is judged by another rule than a contrasty one, and a
-    constant one gives NaN. Use it only to compare with published tables.
+    Args:
+        data_range: a number in units of the [-1, 1] scale, or ``"generated"`` for max - min of each generated picture.
+            The latter is what pose-gan's evaluation does, and a flaw: the constants that keep SSIM stable then depend
+            on the picture being judged, so a pale one is judged by another rule than a contrasty one, and a constant
+            one gives NaN. Use it only to compare with published tables.
 
-    Raises ValueError if a side is shorter than the window's 11 pixels.
+    Raises:
+        ValueError: a side is shorter than the window's 11 pixels.
     """
-    a, b = _pictures(generated, target)
+    a, b = _shifted(generated, target)
     height, width = a.shape[-2:]
     if min(height, width) < WINDOW:
         raise ValueError(
-            f"SSIM needs images of at least {WINDOW} x {WINDOW} pixels, got height {height}, width {width}; "
-            "enlarge the images, or use l1 and psnr at this size"
+            f"SSIM needs pictures of at least {WINDOW} x {WINDOW} pixels, got height {height}, width {width}; "
+            "enlarge them, or use l1 and psnr at this size"
         )
     if data_range == "generated":
         span = (a.amax((1, 2, 3)) - a.amin((1, 2, 3))).view(-1, 1, 1, 1)
@@ -89,107 +88,102 @@ def ssim_map(generated: Tensor, target: Tensor, data_range: DataRange = DATA_RAN
 
 
 def ssim(generated: Tensor, target: Tensor, data_range: DataRange = DATA_RANGE) -> Tensor:
-    """Mean SSIM per image: the mean of :func:`ssim_map` without its 5-pixel border, as in scikit-image."""
-    _check_images(generated, target)
-    chunks = zip(generated.split(CHUNK), target.split(CHUNK), strict=True)
-    return torch.cat([_inner_mean(ssim_map(a, b, data_range)) for a, b in chunks])
+    """Mean SSIM: the mean of :func:`ssim_map` without its 5-pixel border, as in scikit-image."""
+    a, b = _checked(generated, target)
+    chunks = zip(a.split(CHUNK), b.split(CHUNK), strict=True)
+    return torch.cat([_inner_mean(ssim_map(x, y, data_range)) for x, y in chunks])
 
 
 def mask_ssim(
     generated: Tensor, target: Tensor, pose_mask: Tensor, data_range: DataRange = DATA_RANGE
 ) -> Tensor:
-    """Mask-SSIM of PG2 (Ma et al. 2017) and Deformable GAN (Siarohin et al. 2018), per image.
+    """Mask-SSIM of PG2 (Ma et al. 2017) and Deformable GAN (Siarohin et al. 2018).
 
-    Both images are multiplied by the target's pose mask on the 0..255 scale, so what lies outside turns black
-    (-1 here); SSIM is then averaged over the whole picture, the black part included, where both agree
-    perfectly. It is therefore close to 0.8 for any generated image at all. Report ``fg_ssim`` beside it.
+    Both pictures are multiplied by the target's pose mask on the 0 to 255 scale, so what lies outside turns black (-1
+    here); SSIM is then averaged over the whole picture, the black part included, where both agree perfectly. It is
+    therefore close to 0.8 for any generated picture at all. Report ``fg_ssim`` beside it.
 
-    The default data range is that of PG2's script (255); pose-gan's is ``"generated"``, of the masked image.
+    The default data range is that of PG2's script (255); pose-gan's is ``"generated"``, of the masked picture.
     """
-    _check_images(generated, target)
-    inside = _check_mask(pose_mask, generated, "pose_mask")
-    return ssim(generated.where(inside, -1), target.where(inside, -1), data_range)
+    a, b = _checked(generated, target)
+    inside = _checked_mask(pose_mask, a, "pose_mask")
+    return ssim(a.where(inside, -1), b.where(inside, -1), data_range)
 
 
 def fg_l1(generated: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Mean absolute difference over the mask's pixels; NaN where the mask is empty."""
-    a, b = _pictures(generated, target)
-    return _mean_inside((a - b).abs(), _check_mask(mask, generated, "mask"))
+    a, b = _shifted(generated, target)
+    return _mean_inside((a - b).abs(), _checked_mask(mask, a, "mask"))
 
 
 def fg_psnr(generated: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """PSNR in dB from the mean squared error over the mask's pixels; NaN where the mask is empty."""
-    a, b = _pictures(generated, target)
-    return _decibel(_mean_inside((a - b).square(), _check_mask(mask, generated, "mask")))
+    a, b = _shifted(generated, target)
+    return _decibel(_mean_inside((a - b).square(), _checked_mask(mask, a, "mask")))
 
 
 def fg_ssim(generated: Tensor, target: Tensor, mask: Tensor, data_range: DataRange = DATA_RANGE) -> Tensor:
     """Mean of :func:`ssim_map` over the mask's pixels; NaN where the mask is empty.
 
-    The images are not masked first, so nothing is made to agree; the window of a pixel on the outline reaches
-    5 pixels beyond it.
+    The pictures are not masked first, so nothing is made to agree; the window of a pixel on the outline reaches 5
+    pixels beyond it.
     """
-    _check_images(generated, target)
-    inside = _check_mask(mask, generated, "mask")
-    chunks = zip(generated.split(CHUNK), target.split(CHUNK), inside.split(CHUNK), strict=True)
-    return torch.cat([_mean_inside(ssim_map(a, b, data_range), m) for a, b, m in chunks])
+    a, b = _checked(generated, target)
+    inside = _checked_mask(mask, a, "mask")
+    chunks = zip(a.split(CHUNK), b.split(CHUNK), inside.split(CHUNK), strict=True)
+    return torch.cat([_mean_inside(ssim_map(x, y, data_range), m) for x, y, m in chunks])
 
 
 def image_metrics(
     generated: Tensor, target: Tensor, mask: Tensor | None = None, pose_mask: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """All of :data:`METRICS` per image, ``{name: float64 [B]}``.
+    """All of :data:`METRICS`, ``{name: float64 [B]}``.
 
-    ``mask``: the person's pixels in the target image, for the ``fg_`` metrics; without it ``pose_mask`` is
-    used. ``pose_mask``: from :func:`pose_mask`, of the target pose, for ``mask_ssim``. A metric that lacks
-    its mask is NaN, as are the ``fg_`` metrics of an image whose mask is empty; :func:`mean_metrics` leaves
-    these out and counts them.
+    Args:
+        mask: the person's pixels in the target picture, for the ``fg_`` metrics; without it ``pose_mask`` is used.
+        pose_mask: of the target pose, from :func:`pose_mask`, for ``mask_ssim``.
+
+    Returns:
+        A metric that lacks its mask is NaN, as are the ``fg_`` metrics of a picture whose mask is empty.
     """
-    _check_images(generated, target)
-    person = mask if mask is not None else pose_mask
-    inside = None if person is None else _check_mask(person, generated, "mask")
-    posed = None if pose_mask is None else _check_mask(pose_mask, generated, "pose_mask")
-    parts = []
-    for start in range(0, len(generated), CHUNK):
-        part = slice(start, start + CHUNK)
-        a, b = generated[part], target[part]
-        local = ssim_map(a, b)  # the costly step: shared by ssim and fg_ssim
-        values = {"l1": l1(a, b), "psnr": psnr(a, b), "ssim": _inner_mean(local)}
-        if posed is not None:
-            values["mask_ssim"] = mask_ssim(a, b, posed[part])
-        if inside is not None:
-            m = inside[part]
-            values |= {
-                "fg_l1": fg_l1(a, b, m),
-                "fg_psnr": fg_psnr(a, b, m),
-                "fg_ssim": _mean_inside(local, m),
-            }
-        undefined = torch.full_like(values["l1"], torch.nan)
-        parts.append([values.get(name, undefined) for name in METRICS])
-    return {name: torch.cat(column) for name, column in zip(METRICS, zip(*parts, strict=True), strict=True)}
+    a, b = _checked(generated, target)
+    person = pose_mask if mask is None else mask
+    inside = None if person is None else _checked_mask(person, a, "mask")
+    posed = None if pose_mask is None else _checked_mask(pose_mask, a, "pose_mask")
+    parts = [
+        _chunk_metrics(*(None if x is None else x[start : start + CHUNK] for x in (a, b, inside, posed)))
+        for start in range(0, len(a), CHUNK)
+    ]
+    return {name: torch.cat([part[name] for part in parts]) for name in METRICS}
 
 
-def mean_metrics(metrics: Mapping[str, Tensor]) -> tuple[dict[str, float], dict[str, int]]:
-    """Mean of each metric over the images, and the number of images left out of it because they gave NaN.
-
-    A metric that is NaN for every image has the mean NaN.
-    """
-    means = {name: values.nanmean().item() for name, values in metrics.items()}
-    return means, {name: int(values.isnan().sum()) for name, values in metrics.items()}
+def _chunk_metrics(a: Tensor, b: Tensor, inside: Tensor | None, posed: Tensor | None) -> dict[str, Tensor]:
+    """What :func:`image_metrics` returns, for few pictures and their checked masks."""
+    local = ssim_map(a, b)  # the costly step: shared by ssim and fg_ssim
+    values = dict.fromkeys(METRICS, local.new_full((len(a),), torch.nan))
+    values |= {"l1": l1(a, b), "psnr": psnr(a, b), "ssim": _inner_mean(local)}
+    if posed is not None:
+        values["mask_ssim"] = mask_ssim(a, b, posed)
+    if inside is not None:
+        values |= {
+            "fg_l1": fg_l1(a, b, inside),
+            "fg_psnr": fg_psnr(a, b, inside),
+            "fg_ssim": _mean_inside(local, inside),
+        }
+    return values
 
 
 def pose_mask(pose: Tensor, height: int, width: int, radius: float = 4.0) -> Tensor:
-    """The pose mask of PG2 and Deformable GAN: a disc per joint, a bar per limb; bool [B,1,height,width].
+    """The pose mask of PG2 and Deformable GAN, a disc per joint and a bar per limb: bool ``[B, 1, height, width]``.
 
-    ``pose``: [B,18,2], (x, y) in pixels, missing = NaN; a missing joint draws no disc, and its limbs no bar.
+    A pixel belongs to the mask if it lies within ``radius`` pixels of a joint or of a limb of :data:`MASK_LIMBS`; gaps
+    of up to 4 pixels are then closed (dilation, then erosion, by a 5 x 5 square). The radius of both papers' scripts is
+    4 pixels, whatever the picture's size. Their masks differ from one another, and from this, on the outline only.
 
-    A pixel belongs to the mask if it lies within ``radius`` pixels of a joint or of a limb of
-    :data:`MASK_LIMBS`; gaps of up to 4 pixels are then closed (dilation, then erosion, by a 5 x 5 square).
-    The radius of both papers' scripts is 4 pixels, whatever the image's size. Their masks differ from one
-    another, and from this, on the outline only.
+    Args:
+        pose: ``[B, 18, 2]``, (x, y) in pixels; a missing joint (NaN) draws no disc, and its limbs no bar.
     """
-    if pose.ndim != 3 or pose.shape[1:] != (18, 2):
-        raise ValueError(f"pose must have the shape [B,18,2], got {list(pose.shape)}")
+    check_pose(pose)
     if len(pose) > CHUNK:
         return torch.cat([pose_mask(part, height, width, radius) for part in pose.split(CHUNK)])
     pose = pose.detach().float()
@@ -208,7 +202,7 @@ def pose_mask(pose: Tensor, height: int, width: int, radius: float = 4.0) -> Ten
 
 
 def _gaussian_matrix(size: int, device: torch.device) -> Tensor:
-    """The [size, size] matrix that blurs a column of pixels, mirrored at both ends (d c b a | a b c d)."""
+    """The ``[size, size]`` matrix that blurs a column of pixels, mirrored at both ends (d c b a | a b c d)."""
     offset = torch.arange(-RADIUS, RADIUS + 1, device=device)
     weight = torch.exp(-0.5 * (offset.double() / SIGMA) ** 2)
     source = torch.arange(size, device=device)[:, None] + offset
@@ -223,7 +217,7 @@ def _inner_mean(local: Tensor) -> Tensor:
 
 
 def _mean_inside(values: Tensor, inside: Tensor) -> Tensor:
-    """Mean of [B,3,H,W] over the channels of the pixels inside; 0/0 = NaN where there are none."""
+    """Mean of ``[B, 3, H, W]`` over the channels of the pixels inside; 0/0 = NaN where there are none."""
     return values.where(inside, 0).sum((1, 2, 3)) / (inside.sum((1, 2, 3)) * values.shape[1])
 
 
@@ -231,36 +225,47 @@ def _decibel(mean_squared_error: Tensor) -> Tensor:
     return 10 * torch.log10(DATA_RANGE**2 / mean_squared_error)
 
 
-def _pictures(generated: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Both images as float64 in [0, 2]."""
-    _check_images(generated, target)
-    return generated.detach().double() + 1, target.detach().double() + 1
+def _shifted(generated: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both pictures, checked, as float64 in [0, 2]."""
+    a, b = _checked(generated, target)
+    return a.double() + 1, b.double() + 1
 
 
-def _check_images(generated: Tensor, target: Tensor) -> None:
-    for name, images in (("generated", generated), ("target", target)):
-        if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+def _where_float64_is(values: Tensor) -> Tensor:
+    """The values without their gradients, on the CPU where their own device has no float64."""
+    return values.detach().cpu() if values.device.type in NO_FLOAT64 else values.detach()
+
+
+def _checked(generated: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Both pictures where float64 is; the one gate through which pictures come in."""
+    for name, pictures in (("generated", generated), ("target", target)):
+        if pictures.ndim != 4 or pictures.shape[1] != 3 or 0 in pictures.shape:
             raise ValueError(
-                f"{name} images must have the shape [B,3,H,W] with B > 0, got {list(images.shape)}"
+                f"{name} pictures must have the shape [B, 3, H, W] with B > 0, got {list(pictures.shape)}"
             )
-        if not images.is_floating_point():
-            raise ValueError(f"{name} images must be float in [-1, 1], got {images.dtype}: use x / 127.5 - 1")
-        low, high = (value.item() for value in images.aminmax())
+        if not pictures.is_floating_point():
+            raise ValueError(
+                f"{name} pictures must be float in [-1, 1], got {pictures.dtype}: use x / 127.5 - 1"
+            )
+        low, high = (value.item() for value in pictures.detach().aminmax())
         if not (low >= -1.001 and high <= 1.001):  # NaN compares false, so it is caught too
             raise ValueError(
-                f"{name} images must be finite and in [-1, 1], got values from {low:.4g} to {high:.4g}; "
+                f"{name} pictures must be finite and in [-1, 1], got values from {low:.4g} to {high:.4g}; "
                 "rescale bytes with x / 127.5 - 1, clamp what overshoots"
             )
     if generated.shape != target.shape:
         raise ValueError(f"generated is {list(generated.shape)} but target is {list(target.shape)}")
+    return _where_float64_is(generated), _where_float64_is(target)
 
 
-def _check_mask(mask: Tensor, images: Tensor, name: str) -> Tensor:
-    expected = (len(images), 1, *images.shape[-2:])
+def _checked_mask(mask: Tensor, pictures: Tensor, name: str) -> Tensor:
+    """A mask as bool where float64 is; the one gate through which masks come in."""
+    expected = (len(pictures), 1, *pictures.shape[-2:])
     if mask.shape != expected:
         raise ValueError(
-            f"{name} must have the shape {list(expected)} like the images, got {list(mask.shape)}"
+            f"{name} must have the shape {list(expected)} like the pictures, got {list(mask.shape)}"
         )
+    mask = _where_float64_is(mask)
     if mask.dtype == torch.bool:
         return mask
     if not ((mask == 0) | (mask == 1)).all():

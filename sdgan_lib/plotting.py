@@ -1,26 +1,28 @@
 """Pictures to look at: skeletons, heat maps, galleries, training curves.
 
-Skeletons, overlays and galleries are drawn with Pillow, fast enough to follow a slider; only the curves need
-matplotlib, whose backend is left alone. All colours come from the palette of Okabe and Ito (2008), made to be
-told apart with any kind of colour vision. In a skeleton the person's own right side is warm (vermilion arm,
-orange leg), the left side cool (blue arm, sky-blue leg), and nose and neck are green.
+Skeletons, overlays and galleries are drawn with Pillow, fast enough to follow a slider; only :func:`show` and curves
+need pyplot, which they import themselves, and whose backend is left alone. All colours come from the palette of Okabe
+and Ito (2008), made to be told apart with any kind of colour vision. In a skeleton the person's own right side is warm
+(vermilion arm, orange leg), the left side cool (blue arm, sky-blue leg), and nose and neck are green.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import matplotlib.pyplot as plt
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-import pandas as pd
 import torch.nn.functional as F
 from cycler import cycler
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from sdgan_lib.images import to_uint8
-from sdgan_lib.pose import JOINTS, SKELETON, rescale_pose
+from sdgan_lib.pose import JOINTS, SKELETON, check_pose, rescale_pose, visible
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
 
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 ORANGE, SKY_BLUE, GREEN = (230, 159, 0), (86, 180, 233), (0, 158, 115)
@@ -55,62 +57,61 @@ Picture = Tensor | np.ndarray
 
 def use_house_style() -> None:
     """Set the course's matplotlib style (:data:`HOUSE_STYLE`) for all figures to come."""
+    import matplotlib.pyplot as plt
+
     plt.rcParams.update(HOUSE_STYLE)
 
 
 def draw_skeleton(image: Picture, pose: Tensor, outline: tuple[int, int, int] | None = BLACK) -> np.ndarray:
-    """The picture with the pose's joints and bones drawn over it, antialiased: uint8 [H,W,3].
+    """The picture with the pose's joints and bones drawn over it, antialiased: uint8 ``[H, W, 3]``.
 
-    ``image``: float [3,H,W] in [-1, 1] or uint8 [H,W,3]. ``pose``: [18,2], (x, y) in its pixels; a missing
-    joint (NaN) is not drawn, nor are its bones. ``outline`` sets the skeleton off from a busy picture.
+    Args:
+        image: float ``[3, H, W]`` in [-1, 1] or uint8 ``[H, W, 3]``.
+        pose: ``[18, 2]``, (x, y) in its pixels; a missing joint (NaN) is not drawn, nor are its bones.
+        outline: colour that sets the skeleton off from a busy picture; None for no outline.
     """
     base = _as_picture(image)
-    if pose.shape != (len(JOINTS), 2):
-        raise ValueError(f"expected one pose of shape [18,2], got {list(pose.shape)}")
+    check_pose(pose, batched=False)
     height, width = base.shape[:2]
     fine = 4  # drawn at four times the size, then averaged; untouched pixels come back as they were
     canvas = Image.fromarray(base).resize((width * fine, height * fine), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(canvas)
-    points = rescale_pose(
-        pose.detach().cpu().double(), (height, width), (height * fine, width * fine)
-    ).tolist()
-    present = pose.isfinite().all(-1).tolist()
-    bone = fine * max(1.2, min(height, width) / 40)  # width in fine pixels
-    radius = 0.9 * bone
-    rim = 0.35 * bone
-
-    def disc(joint: int, r: float, colour: tuple[int, int, int]) -> None:
-        x, y = points[joint]
-        draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
-
+    pose = pose.detach().cpu().double()
+    points = rescale_pose(pose, (height, width), (height * fine, width * fine)).tolist()
+    present = visible(pose).tolist()
     bones = [(start, end) for start, end in SKELETON if present[start] and present[end]]
-    if outline is not None:
+    bone = fine * max(1.2, min(height, width) / 40)  # width in fine pixels
+
+    def stroke(margin: float, colours: Sequence[tuple[int, int, int]]) -> None:
         for start, end in bones:
-            draw.line((*points[start], *points[end]), fill=outline, width=round(bone + 2 * rim))
-        for joint in range(len(JOINTS)):
+            draw.line((*points[start], *points[end]), fill=colours[end], width=round(bone + 2 * margin))
+        radius = 0.9 * bone + margin
+        for joint, (x, y) in enumerate(points):
             if present[joint]:
-                disc(joint, radius + rim, outline)
-    for start, end in bones:
-        draw.line((*points[start], *points[end]), fill=JOINT_COLOURS[end], width=round(bone))
-    for joint in range(len(JOINTS)):
-        if present[joint]:
-            disc(joint, radius, JOINT_COLOURS[joint])
+                draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colours[joint])
+
+    if outline is not None:
+        stroke(0.35 * bone, [outline] * len(JOINTS))
+    stroke(0, JOINT_COLOURS)
     return np.asarray(canvas.reduce(fine))
 
 
 def pose_picture(pose: Tensor, height: int, width: int) -> np.ndarray:
-    """The skeleton of one pose [18,2] on a plain ground: uint8 [height,width,3]."""
+    """The skeleton of one pose ``[18, 2]`` on a plain ground: uint8 ``[height, width, 3]``."""
     return draw_skeleton(np.full((height, width, 3), PAPER, dtype=np.uint8), pose, outline=None)
 
 
 def heatmap_overlay(image: Picture, heatmaps: Tensor) -> np.ndarray:
-    """The picture in grey under the heat maps [18,h,w] (0 to 1), each in its joint's colour: uint8 [H,W,3].
+    """The picture in grey under heat maps, each in its joint's colour: uint8 ``[H, W, 3]``.
 
-    Maps of another size are resized to the picture's. Where maps overlap, the strongest shows.
+    Args:
+        image: float ``[3, H, W]`` in [-1, 1] or uint8 ``[H, W, 3]``.
+        heatmaps: ``[18, h, w]``, 0 to 1; of another size they are resized to the picture's. Where they overlap, the
+            strongest shows.
     """
     base = _as_picture(image)
     if heatmaps.ndim != 3 or len(heatmaps) != len(JOINTS):
-        raise ValueError(f"expected heat maps of one image, [18,h,w], got {list(heatmaps.shape)}")
+        raise ValueError(f"heatmaps must have shape [18, h, w], of one picture, got {list(heatmaps.shape)}")
     maps = heatmaps.detach().float().cpu()[None]
     maps = F.interpolate(maps, base.shape[:2], mode="bilinear", align_corners=False)
     strength, joint = maps[0].clamp(0, 1).max(0)
@@ -121,7 +122,7 @@ def heatmap_overlay(image: Picture, heatmaps: Tensor) -> np.ndarray:
 
 
 def beside(*pictures: Picture, gap: int = 2) -> np.ndarray:
-    """Pictures of one height side by side, ``gap`` white pixels between them: uint8 [H,W,3]."""
+    """Pictures of one height side by side, ``gap`` white pixels between them: uint8 ``[H, W, 3]``."""
     arrays = [_as_picture(picture) for picture in pictures]
     heights = [len(array) for array in arrays]
     if len(set(heights)) != 1:
@@ -139,10 +140,12 @@ def show(
 ) -> None:
     """Show pictures under their titles, ``columns`` to a row, each ``height`` inches high.
 
-    A picture is a float image [3,h,w] in [-1, 1], a uint8 array [h,w,3], or a map of numbers [h,w], which is shown
-    in matplotlib's viridis colours with its own colour bar; ``limits`` are the values of its two ends (default:
-    the map's own). The figure is made with pyplot and shown at once.
+    A picture is float ``[3, h, w]`` in [-1, 1], uint8 ``[h, w, 3]``, or a map of numbers ``[h, w]``, which is shown in
+    matplotlib's viridis colours with its own colour bar; ``limits`` are the values of its two ends (default: the map's
+    own). The figure is made with pyplot and shown at once.
     """
+    import matplotlib.pyplot as plt
+
     across = min(columns, len(pictures))
     down = -(-len(pictures) // across)
     first = next(iter(pictures.values()))
@@ -166,71 +169,78 @@ def show(
 
 def gallery(
     columns: Mapping[str, Tensor],
-    path: str | Path | None = None,
     scale: int = 3,
     row_labels: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Image.Image:
-    """A table of pictures, one row per example, one column per heading; saved as PNG to ``path`` if given.
+    """A table of pictures, one row per example, one column per heading.
 
-    ``columns``: heading -> images float [N,3,h,w] in [-1, 1], or poses [N,18,2] in pixels of the largest
-    images, shown as skeletons on a plain ground. Every picture is shown at ``scale`` times the size of the
-    largest, enlarged by repeating pixels, so that a smaller one shows how coarse it is. ``row_labels``: N
-    short texts, at the left, of one line or several. ``title``: one line over the whole.
+    Args:
+        columns: heading -> pictures float ``[N, 3, h, w]`` in [-1, 1], or poses ``[N, 18, 2]`` in pixels of the largest
+            pictures, shown as skeletons on a plain ground.
+        scale: every picture is shown at ``scale`` times the size of the largest, enlarged by repeating pixels, so that
+            a smaller one shows how coarse it is.
+        row_labels: N short texts, at the left, of one line or several.
+        title: one line over the whole.
 
-    Raises ValueError if the columns differ in the number of examples or in the shape of their pictures.
+    Raises:
+        ValueError: the columns differ in the number of examples or in the shape of their pictures.
     """
-    images = {heading: values for heading, values in columns.items() if values.ndim == 4}
-    if not images:
-        raise ValueError("a gallery needs at least one column of images [N,3,h,w]")
-    height, width = max(tuple(values.shape[-2:]) for values in images.values())
-    rows = len(next(iter(images.values())))
+    height, width = _common_size(columns)
+    rows = len(next(iter(columns.values())))
+    if row_labels is not None and len(row_labels) != rows:
+        raise ValueError(f"{len(row_labels)} row labels for {rows} examples")
+    cell_height, cell_width, gap = height * scale, width * scale, 2 * scale
+    font = ImageFont.load_default(max(12, min(20, cell_width // 7)))
+    headings = [_wrap(heading, font, cell_width) for heading in columns]
+    line = sum(font.getmetrics())
+    top = line * max(map(len, headings)) + 2 * gap + (0 if title is None else line + 2 * gap)
+    label_lines = [text for label in row_labels or () for text in label.split("\n")]
+    left = gap + (0 if row_labels is None else gap + round(max(map(font.getlength, label_lines))))
+    xs = [left + column * (cell_width + gap) for column in range(len(columns))]
+    ys = [top + row * (cell_height + gap) for row in range(rows)]
+
+    sheet = Image.new("RGB", (xs[-1] + cell_width + gap, ys[-1] + cell_height + gap), WHITE)
+    draw = ImageDraw.Draw(sheet)
+    if title is not None:
+        draw.text(((left + sheet.width) / 2, gap), title, fill=BLACK, font=font, anchor="ma")
+    for x, lines, values in zip(xs, headings, columns.values(), strict=True):
+        for number, text in enumerate(reversed(lines), 1):
+            draw.text(
+                (x + cell_width / 2, top - gap - line * number), text, fill=BLACK, font=font, anchor="ma"
+            )
+        for y, value in zip(ys, values, strict=True):
+            sheet.paste(_cell(value, (height, width), (cell_height, cell_width)), (x, y))
+    for y, label in zip(ys, row_labels or (), strict=False):
+        draw.text((gap, y + cell_height / 2), label, fill=BLACK, font=font, anchor="lm")
+    return sheet
+
+
+def _common_size(columns: Mapping[str, Tensor]) -> tuple[int, int]:
+    """(height, width) of the largest pictures of a gallery, whose columns are checked against one another."""
+    pictures = [values for values in columns.values() if values.ndim == 4]
+    if not pictures:
+        raise ValueError("a gallery needs at least one column of pictures [N, 3, h, w]")
+    height, width = max(tuple(values.shape[-2:]) for values in pictures)
+    rows = len(pictures[0])
     for heading, values in columns.items():
         if len(values) != rows:
             raise ValueError(f"column '{heading}' has {len(values)} examples, the others {rows}")
-        if heading in images and values.shape[-2] * width != values.shape[-1] * height:
+        if values.ndim == 4 and values.shape[-2] * width != values.shape[-1] * height:
             raise ValueError(
                 f"column '{heading}' has pictures of height {values.shape[-2]}, width {values.shape[-1]}: "
                 f"not of the shape of {height} x {width}"
             )
-        if heading not in images and values.shape[1:] != (len(JOINTS), 2):
-            raise ValueError(f"column '{heading}' is neither images nor poses [N,18,2]: {list(values.shape)}")
-    if row_labels is not None and len(row_labels) != rows:
-        raise ValueError(f"{len(row_labels)} row labels for {rows} examples")
+        if values.ndim != 4:
+            check_pose(values, f"column '{heading}', neither pictures nor poses,")
+    return height, width
 
-    cell_width, cell_height, gap = width * scale, height * scale, 2 * scale
-    font = ImageFont.load_default(max(12, min(20, cell_width // 7)))
-    headings = [_wrap(heading, font, cell_width) for heading in columns]
-    line = sum(font.getmetrics())
-    top = line * max(len(lines) for lines in headings) + 2 * gap + (0 if title is None else line + 2 * gap)
-    label_lines = [text for label in row_labels or () for text in label.split("\n")]
-    left = gap + (0 if row_labels is None else gap + round(max(map(font.getlength, label_lines))))
-    sheet = Image.new(
-        "RGB", (left + len(columns) * (cell_width + gap), top + rows * (cell_height + gap)), WHITE
-    )
-    draw = ImageDraw.Draw(sheet)
-    if title is not None:
-        draw.text(((left + sheet.width) / 2, gap), title, fill=BLACK, font=font, anchor="ma")
-    for column, (lines, values) in enumerate(zip(headings, columns.values(), strict=True)):
-        x = left + column * (cell_width + gap)
-        for number, text in enumerate(lines):
-            y = top - gap - line * (len(lines) - number)
-            draw.text((x + cell_width / 2, y), text, fill=BLACK, font=font, anchor="ma")
-        for row, value in enumerate(values):
-            if value.ndim == 2:
-                enlarged = rescale_pose(value, (height, width), (cell_height, cell_width))
-                cell = Image.fromarray(pose_picture(enlarged, cell_height, cell_width))
-            else:
-                cell = Image.fromarray(to_uint8(value))
-                cell = cell.resize((cell_width, cell_height), Image.Resampling.NEAREST)
-            sheet.paste(cell, (x, top + row * (cell_height + gap)))
-    for row, label in enumerate(row_labels or ()):
-        y = top + row * (cell_height + gap) + cell_height / 2
-        draw.text((gap, y), label, fill=BLACK, font=font, anchor="lm")
-    if path is not None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        sheet.save(path, format="PNG", optimize=True)
-    return sheet
+
+def _cell(value: Tensor, size: tuple[int, int], cell: tuple[int, int]) -> Image.Image:
+    """A picture, or a pose in pixels of ``size``, enlarged to ``cell``, both (height, width)."""
+    if value.ndim == 2:
+        return Image.fromarray(pose_picture(rescale_pose(value, size, cell), *cell))
+    return Image.fromarray(to_uint8(value)).resize(cell[::-1], Image.Resampling.NEAREST)
 
 
 def training_curves(
@@ -238,11 +248,20 @@ def training_curves(
 ) -> Figure:
     """One small panel per logged quantity over ``x``: each value pale, their running mean dark.
 
-    ``log``: a table, or one mapping per logged step; a quantity may be missing in some rows. ``keys``: the
-    quantities to show, by default all numbers but step and seconds. Raises ValueError if that is nothing.
+    Args:
+        log: a table, or one mapping per logged step; a quantity may be missing in some rows.
+        keys: the quantities to show, by default all numbers but step and seconds.
+        x: the quantity along the horizontal axis.
 
-    The figure belongs to pyplot: ``plt.show()`` shows it; close it after saving.
+    Returns:
+        A figure of pyplot: ``plt.show()`` shows it; close it after saving.
+
+    Raises:
+        ValueError: there is nothing to show.
     """
+    import matplotlib.pyplot as plt
+    import pandas as pd
+
     table = log if isinstance(log, pd.DataFrame) else pd.DataFrame(list(log))
     if x not in table:
         raise ValueError(f"the log has no '{x}'; it has: {', '.join(map(str, table.columns)) or 'nothing'}")
@@ -274,7 +293,7 @@ def _as_picture(image: Picture) -> np.ndarray:
     picture = to_uint8(image) if isinstance(image, Tensor) else image
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
         raise ValueError(
-            f"expected one picture, float [3,H,W] or uint8 [H,W,3], got {picture.dtype} {list(picture.shape)}"
+            f"expected one picture, float [3, H, W] or uint8 [H, W, 3], got {picture.dtype} {list(picture.shape)}"
         )
     return picture
 

@@ -60,6 +60,20 @@ def visible(pose: Tensor) -> Tensor:
     return ~pose.isnan().any(dim=-1)
 
 
+def check_pose(pose: Tensor, name: str = "pose", batched: bool = True) -> None:
+    """Raise unless ``pose`` is a float tensor ``[B, 18, 2]``, or ``[18, 2]`` for one that is not ``batched``.
+
+    Raises:
+        ValueError: with ``name``, the expected shape and the one found.
+    """
+    dimensions = 3 if batched else 2
+    if pose.ndim != dimensions or pose.shape[-2:] != (len(JOINTS), 2):
+        shape = "[B, 18, 2]" if batched else "[18, 2]"
+        raise ValueError(f"{name} must have shape {shape}, got {list(pose.shape)}")
+    if not pose.is_floating_point():
+        raise ValueError(f"{name} must be a float tensor (NaN for a missing joint), got {pose.dtype}")
+
+
 def from_annotation(ys: Sequence[int], xs: Sequence[int]) -> Tensor:
     """Read one annotation row (y first, -1 for missing) as a float pose `[18, 2]`.
 
@@ -96,8 +110,7 @@ def to_annotation(pose: Tensor) -> tuple[list[int], list[int]]:
 
     The format has no negative coordinates: a joint above or left of the picture is written as missing.
     """
-    if pose.shape != (len(JOINTS), 2):
-        raise ValueError(f"expected one pose of shape (18, 2), got {tuple(pose.shape)}")
+    check_pose(pose, batched=False)
     rounded = pose.detach().cpu().double().round().nan_to_num(-1)
     rounded[(rounded < 0).any(dim=1)] = -1
     return rounded[:, 1].int().tolist(), rounded[:, 0].int().tolist()

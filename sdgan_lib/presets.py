@@ -1,10 +1,16 @@
-"""Presets: the three compared systems, sized for a laptop and at the paper's width."""
+"""Presets: the compared systems, sized for a laptop and at the paper's width, and the timetable of a run."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 from sdgan_lib.discriminators import DiscriminatorConfig
-from sdgan_lib.generators import SYSTEMS, GeneratorConfig
+from sdgan_lib.errors import UserError
+from sdgan_lib.generators import GeneratorConfig
 from sdgan_lib.losses import LossConfig
+from sdgan_lib.systems import SYSTEMS
+
+PAIRS = ("same-camera", "all")
+"""Which pairs of the training split a recipe may take."""
 
 
 @dataclass(frozen=True)
@@ -12,10 +18,11 @@ class Recipe:
     """How a system is trained.
 
     Attributes:
-        batch_size: pairs per step.
+        batch_size: pairs per step (of each process, where there are several).
         generator_rate, discriminator_rate: Adam's learning rates; both fall linearly to a fiftieth over the last
             ``decay_share`` of the budget.
         betas: Adam's.
+        decay_share: share of the budget, at its end, over which the rates fall.
         half_size: share of the budget, from its start, in which pictures are trained on at half their size, as long as
             the discriminators are not in and where the generator's depth allows it: a step costs well under half as
             much, and what goes where is learned all the same.
@@ -24,6 +31,9 @@ class Recipe:
         ema_decay: of the generator's moving average, the weights that evaluation uses.
         pairs: ``"same-camera"`` or ``"all"`` pairs of the training split.
         flip: mirror half of the pairs, at random (left and right joints change places).
+
+    Raises:
+        UserError: for a value with which nothing can be trained, by its name.
     """
 
     batch_size: int = 8
@@ -36,6 +46,18 @@ class Recipe:
     ema_decay: float = 0.999
     pairs: str = "all"
     flip: bool = True
+
+    def __post_init__(self):
+        if self.batch_size < 1:
+            raise UserError(f"batch_size must be 1 or more, not {self.batch_size}")
+        for name in ("generator_rate", "discriminator_rate"):
+            if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
+                raise UserError(f"{name} must be a number of 0 or more, not {getattr(self, name)}")
+        for name in ("decay_share", "half_size", "adversarial_start", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"{name} is a share, from 0 to 1, not {getattr(self, name)}")
+        if self.pairs not in PAIRS:
+            raise UserError(f"pairs is one of {', '.join(PAIRS)}, not {self.pairs!r}")
 
 
 @dataclass(frozen=True)
@@ -50,6 +72,45 @@ class Preset:
     def with_width(self, width: int) -> "Preset":
         """The same system with another generator width; everything else stays."""
         return replace(self, generator=replace(self.generator, width=width))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a preset says for one moment of a run.
+
+    Attributes:
+        generator_rate: learning rate of the generator.
+        discriminator_rate: learning rate of the discriminators.
+        adversarial: whether the discriminators are in.
+        size: (height, width) in pixels of the pictures that are trained on.
+    """
+
+    generator_rate: float
+    discriminator_rate: float
+    adversarial: bool
+    size: tuple[int, int]
+
+
+def schedule(preset: Preset, progress: float, size: tuple[int, int]) -> Stage:
+    """The timetable of a run, in shares of its budget, so that one recipe serves short and long runs.
+
+    Args:
+        preset: what is trained, and how.
+        progress: share of the budget that is spent, 0 to 1.
+        size: (height, width) of the data set's pictures.
+    """
+    recipe = preset.recipe
+    adversarial = bool(preset.losses.adversarial_weight) and progress >= recipe.adversarial_start
+    left = min(1.0, (1.0 - progress) / max(recipe.decay_share, 1e-9))
+    factor = 0.02 + 0.98 * left  # constant, then falling linearly to a fiftieth
+    half = size[0] // 2, size[1] // 2
+    small = progress < recipe.half_size and not adversarial and preset.generator.accepts(*half)
+    return Stage(
+        recipe.generator_rate * factor,
+        recipe.discriminator_rate * factor,
+        adversarial,
+        half if small else (size[0], size[1]),
+    )
 
 
 def _laptop(system: str) -> Preset:
@@ -68,3 +129,4 @@ def _paper(system: str) -> Preset:
 
 
 PRESETS: dict[str, Preset] = {s: _laptop(s) for s in SYSTEMS} | {f"{s}-paper": _paper(s) for s in SYSTEMS}
+"""What ``train --system`` can name: every system at a laptop's width, and at the paper's (``…-paper``)."""

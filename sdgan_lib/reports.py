@@ -1,6 +1,9 @@
 """Reports on an evaluation: tables, galleries, tenths and the card of a generator."""
 
 import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,44 +15,154 @@ from torch.utils.data import default_collate
 from sdgan_lib.batches import to_device
 from sdgan_lib.checkpoints import ARCHITECTURE, CheckpointError, Metrics, read_exported
 from sdgan_lib.datasets import PersonPairs
-from sdgan_lib.evaluation import warp_only
+from sdgan_lib.errors import UserError
+from sdgan_lib.evaluation import REFERENCES, Answer, Estimate, Evaluation, Table, warp_only
+from sdgan_lib.files import read_text, whole, write_whole
 from sdgan_lib.generators import Generator
-from sdgan_lib.metrics import HIGHER_IS_BETTER, METRICS
+from sdgan_lib.metrics import HIGHER_IS_BETTER
 from sdgan_lib.plotting import beside, gallery
+from sdgan_lib.presets import PRESETS, Preset
 from sdgan_lib.protocol import identity
 
-DECILES = {"best": (0.0, 0.1), "middle": (0.45, 0.55), "worst": (0.9, 1.0)}  # shares of the pairs, best first
+# --- tables -------------------------------------------------------------------------------------
+
+COLUMNS = ("fg_ssim", "fg_l1", "fg_psnr", "ssim", "l1", "psnr", "mask_ssim")
+"""Metrics in the order of the tables, those of the person alone first."""
+
+INTERVALS = ("fg_ssim", "fg_l1")
+"""Metrics whose intervals are shown; all of them are in the evaluation's own table."""
+
+NOTES = """\
+l1, fg_l1: lower is better, pictures in [-1, 1]; psnr in dB; fg_: over the person's pixels only.
+mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead."""
+
+
+def from_means(metrics: Metrics) -> Table:
+    """The table of what ``metrics.json`` or an exported file holds: means, with neither spread nor intervals."""
+    return {
+        group: {
+            answer: {metric: Estimate(mean) for metric, mean in values.items()}
+            for answer, values in answers.items()
+        }
+        for group, answers in metrics.items()
+    }
+
+
+def text_table(table: Table) -> str:
+    """A table as text, one block per group of pairs; ``*`` marks the best of a column."""
+    lines = []
+    for group, systems in table.items():
+        rows = _rows(systems, mark="*")
+        rows[0][0] = f"{group.replace('_', '-')} pairs"
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for first, *cells in rows:
+            aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+            lines.append("  ".join([first.ljust(widths[0]), *aligned]))
+        lines += [*_against_warp(systems), ""]
+    return "\n".join([*lines, NOTES])
+
+
+def markdown_table(table: Table, names: Mapping[str, str] = {}) -> str:
+    """A table as Markdown, one per group of pairs; ``names``: what systems are called there instead."""
+    blocks = []
+    for group, systems in table.items():
+        rows = _rows(systems)
+        rows[0][0] = f"{group.replace('_', ' ')} pairs"
+        lines = [f"| {' | '.join([names.get(row[0], row[0]), *row[1:]])} |" for row in rows]
+        lines.insert(1, "|---" * len(rows[0]) + "|")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _rows(systems: Mapping[str, Mapping[str, Estimate]], mark: str = "") -> list[list[str]]:
+    """Heading and rows of a table; spread and intervals are shown where there are any."""
+    shown = [m for m in INTERVALS if any(math.isfinite(values[m].low) for values in systems.values())]
+    rows = [["", *COLUMNS, *(f"{metric}, 95 %" for metric in shown)]]
+    for system, values in systems.items():
+        cells = []
+        for metric in COLUMNS:
+            column = [other[metric].mean for other in systems.values()]
+            best = max(column) if HIGHER_IS_BETTER[metric] else min(column)
+            spread = values[metric].spread
+            cell = _number(metric, values[metric].mean)
+            cell += "" if math.isnan(spread) else f" ± {_number(metric, spread)}"
+            cells.append(cell + (mark if values[metric].mean == best else " " * len(mark)))
+        ends = [f"{_number(m, values[m].low)} to {_number(m, values[m].high)}" for m in shown]
+        rows.append([system, *cells, *ends])
+    return rows
+
+
+def _number(metric: str, value: float) -> str:
+    return f"{value:.{2 if 'psnr' in metric else 3}f}"
+
+
+def _against_warp(systems: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
+    """What each system that learned has over limbs that are only moved."""
+    warp = systems.get("warp_only")
+    if warp is None:
+        return []
+    return [
+        f"{system} / warp_only: "
+        + ", ".join(f"{metric} x {values[metric].mean / warp[metric].mean:.2f}" for metric in INTERVALS)
+        for system, values in systems.items()
+        if system not in REFERENCES and all(warp[metric].mean for metric in INTERVALS)
+    ]
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+DECILES = {"best": (0.0, 0.1), "middle": (0.45, 0.55), "worst": (0.9, 1.0)}
+"""Shares of the pairs, best first."""
 
 
 def make_gallery(
-    generator: Generator,
+    answers: Mapping[str, Answer],
     test: PersonPairs,
     *,
+    generator: Generator | None = None,
     rows: int = 6,
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Image.Image:
-    """Source, target pose, target, warp only and every output of the generator, for ``rows`` pairs of ``test``.
+    """Source, target pose, target and each answer, for ``rows`` pairs of ``test``.
 
-    The pairs are drawn at random (by ``seed``), not chosen by their looks: first those of one camera, then the
-    others, each labelled.
+    The pairs are drawn at random (by ``seed``), not chosen by their looks: first those of one camera, then the others,
+    each labelled.
+
+    Args:
+        answers: by the heading of their column.
+        generator: its pictures follow, coarsest first.
     """
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed)).tolist()
     items = [test[i] for i in order[:rows]]
     items.sort(key=lambda item: not item["same_camera"])
     batch = to_device(default_collate(items), device)
     with torch.inference_mode():
-        made = generator.transfer(batch["source_image"], batch["source_pose"], batch["target_pose"])
-    outputs = ["output"] if len(made.images) == 1 else ["low output", "middle output", "high output"]
-    columns = {
-        "source": batch["source_image"],
-        "target pose": batch["target_pose"],
-        "target": batch["target_image"],
-        "warp only": warp_only(batch),
-        **dict(zip(outputs, made.images, strict=True)),
-    }
+        columns = {name: answer(batch) for name, answer in answers.items()}
+        if generator is not None:
+            made = generator.transfer(batch["source_image"], batch["source_pose"], batch["target_pose"])
+            columns |= dict(zip(_output_names(len(made.images)), made.images, strict=True))
     labels = ["same camera" if item["same_camera"] else "other camera" for item in items]
-    return _round_colours(gallery({k: v.cpu() for k, v in columns.items()}, row_labels=labels))
+    return _round_colours(gallery(_given(batch) | _to_cpu(columns), row_labels=labels))
+
+
+def _output_names(count: int) -> list[str]:
+    if count == 1:
+        return ["output"]
+    return (
+        ["low output", "middle output", "high output"]
+        if count == 3
+        else [f"output {i + 1}" for i in range(count)]
+    )
+
+
+def _given(batch: dict) -> dict[str, Tensor]:
+    names = {"source": "source_image", "target pose": "target_pose", "target": "target_image"}
+    return _to_cpu({heading: batch[name] for heading, name in names.items()})
+
+
+def _to_cpu(columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {heading: values.cpu() for heading, values in columns.items()}
 
 
 def _round_colours(image: Image.Image) -> Image.Image:
@@ -67,6 +180,7 @@ def decile_pairs(test: PersonPairs, scores: Tensor, rows: int = 3) -> dict[str, 
     Args:
         test: N pairs.
         scores: ``[N]``, higher is better; a pair with NaN is left out.
+        rows: pairs of each tenth.
 
     Returns:
         ``{"best" | "middle" | "worst": indices of rows pairs}``, best first; fewer if a tenth has fewer pairs.
@@ -90,164 +204,194 @@ def decile_pairs(test: PersonPairs, scores: Tensor, rows: int = 3) -> dict[str, 
     return chosen
 
 
+def too_few_for_tenths(pairs: int) -> str:
+    """What is left out for this number of test pairs, as one line; empty if nothing is."""
+    if all(round(start * pairs) < round(end * pairs) for start, end in DECILES.values()):
+        return ""
+    return f"{pairs} test pairs are too few for tenths of them: deciles.png is left out"
+
+
 def make_deciles(
-    generator: Generator,
+    answer: Answer,
     test: PersonPairs,
     scores: Tensor,
     *,
+    name: str = "output",
     rows: int = 3,
     device: torch.device | str = "cpu",
 ) -> Image.Image:
     """The best, the middle and the worst tenth of the pairs of ``test``, side by side, ``rows`` pairs of each.
 
     Args:
-        generator: in evaluation mode, on ``device``.
-        scores: the generator's ``fg_ssim`` of each pair ``[N]``, from :func:`pair_metrics`; :func:`decile_pairs` draws
-            by it, and each pair is labelled with its own.
+        answer: what is shown beside the target.
+        test: N pairs.
+        scores: the answer's ``fg_ssim`` of each pair ``[N]``; :func:`decile_pairs` draws by it, and each pair is
+            labelled with its own.
+        name: heading of the answer's column.
 
     Raises:
-        ValueError: fewer pairs than it takes for a pair in each tenth.
+        UserError: fewer pairs than it takes for a pair in each tenth, see :func:`too_few_for_tenths`.
     """
-    chosen = decile_pairs(test, scores, rows)
-    if not all(chosen.values()):
-        raise ValueError(f"{int(scores.isfinite().sum())} scored pairs are too few for tenths of them")
+    if fault := too_few_for_tenths(int(scores.isfinite().sum())):
+        raise UserError(fault)
     blocks = []
-    for name, pairs in chosen.items():
+    for tenth, pairs in decile_pairs(test, scores, rows).items():
         items = [test[pair] for pair in pairs]
         batch = to_device(default_collate(items), device)
         with torch.inference_mode():
-            made = generator.transfer(batch["source_image"], batch["source_pose"], batch["target_pose"])
-        columns = {
-            "source": batch["source_image"],
-            "pose": batch["target_pose"],
-            "target": batch["target_image"],
-            "output": made.image,
-        }
+            columns = _given(batch) | _to_cpu({name: answer(batch)})
         labels = [
             f"{scores[pair]:.3f}\n{'same' if item['same_camera'] else 'other'}\ncamera"
             for pair, item in zip(pairs, items, strict=True)
         ]
-        start, end = (round(100 * share) for share in DECILES[name])
-        title = f"{name} tenth by fg_ssim: pairs {start} to {end} % of {len(scores):,}"
-        blocks.append(gallery({k: v.cpu() for k, v in columns.items()}, None, 2, labels, title))
+        start, end = (round(100 * share) for share in DECILES[tenth])
+        title = f"{tenth} tenth by fg_ssim: pairs {start} to {end} % of {len(scores):,}"
+        blocks.append(gallery(columns, 2, labels, title))
     return _round_colours(Image.fromarray(beside(*map(np.asarray, blocks), gap=16)))
 
 
-def format_table(metrics: dict[str, dict[str, dict[str, float]]]) -> str:
-    """The metrics as text, one block per group of pairs; ``*`` marks the best answer of a column."""
-    lines = []
-    for group, answers in metrics.items():
-        lines.append(f"{group.replace('_', '-')} pairs of held-out identities")
-        lines.append(f"  {'':12}" + "".join(f"{m:>11}" for m in METRICS))
-        for name, values in answers.items():
-            cells = []
-            for metric in METRICS:
-                column = [a[metric] for a in answers.values()]
-                best = max(column) if HIGHER_IS_BETTER[metric] else min(column)
-                digits = 2 if "psnr" in metric else 3
-                cells.append(f"{values[metric]:>10.{digits}f}" + ("*" if values[metric] == best else " "))
-            lines.append(f"  {name:12}" + "".join(cells))
-        model, warp = answers["model"], answers["warp_only"]
-        lines.append(
-            f"  model / warp_only: fg_ssim x {model['fg_ssim'] / warp['fg_ssim']:.2f}, "
-            f"fg_l1 x {model['fg_l1'] / warp['fg_l1']:.2f}\n"
-        )
-    lines.append(
-        "l1, fg_l1: lower is better (pictures in [-1, 1]); psnr in dB; fg_: over the person's pixels only."
-    )
-    lines.append("mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead.")
-    return "\n".join(lines)
+# --- files --------------------------------------------------------------------------------------
 
 
-def write_metrics(metrics: dict, path: Path) -> None:
-    """Write the metrics as JSON."""
-    Path(path).write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+def write_reports(
+    result: Evaluation,
+    answers: Mapping[str, Answer],
+    test: PersonPairs,
+    folder: Path,
+    *,
+    generator: Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> list[Path]:
+    """Write ``metrics.json``, ``table.md``, ``gallery.png`` and, of enough pairs, ``deciles.png``.
+
+    ``metrics.json`` is ``{"test": what the pairs are, "metrics": {group: {answer: {metric: mean}}}}``.
+
+    Args:
+        result: of ``answers`` and the references, on ``test``.
+        answers: those shown in the pictures; the tenths are the first one's.
+        test: the pairs.
+        folder: made if it is not there.
+        generator: where it is the only answer, all its pictures are shown in the gallery.
+        device: of the answers.
+
+    Returns:
+        The files written.
+    """
+    groups = {group: int(chosen.sum()) for group, chosen in result.groups.items()}
+    content = {"test": {**test.description(), "groups": groups}, "metrics": result.means()}
+    write_whole(folder / "metrics.json", json.dumps(content, indent=2) + "\n")
+    write_whole(folder / "table.md", markdown_table(result.table()) + "\n")
+    columns = {"warp only": warp_only} | ({} if generator else dict(answers))
+    pictures = {"gallery.png": make_gallery(columns, test, generator=generator, device=device)}
+    if not too_few_for_tenths(len(test)):
+        name, answer = next(iter(answers.items()))
+        scores = result.values[name]["fg_ssim"]
+        heading = name if len(answers) > 1 else "output"
+        pictures["deciles.png"] = make_deciles(answer, test, scores, name=heading, device=device)
+    for name, picture in pictures.items():
+        with whole(folder / name) as temporary:
+            picture.save(temporary, format="PNG", optimize=True)
+    return [folder / name for name in ("metrics.json", "table.md", *pictures)]
 
 
-CARD = """# A trained generator
+# --- the card -----------------------------------------------------------------------------------
 
-`{name}` ({size:.1f} MB): the averaged (EMA) generator of one run of the main job, in half precision, so that
-there is something to show at once. This card is written from what the file itself holds.
+MARK = "<!-- written by `python -m sdgan_lib card`, which may write it anew -->"
+"""First line of a card; a README without it is somebody's own."""
+
+CARD = """{mark}
+# A trained generator
+
+`{name}` ({size:.1f} MB): the averaged (EMA) generator of one training run, in half precision. This card is written from
+what the file itself holds.
 
 | | |
 |---|---|
 | system | `{config.system}`, width {config.width}, depth {config.depth}; {weights:,} weights |
-| data | `data/people`, training split, {pairs}; 250 identities |
-| budget | {exported.minutes:.0f} minutes, {exported.steps:,} steps of {recipe.batch_size} pairs, seed {exported.seed}{total} |
+| data | {data} |
+| budget | {budget} |
 | learning rates | generator {recipe.generator_rate:g}, discriminators {recipe.discriminator_rate:g} |
 | rest of the recipe | in the file's metadata, under `preset` |
 | trained at | commit {commit} |
 | architecture | version {architecture}, checked when the file is loaded |
-| digest | `{digest}`: SHA-256 of the weights, checked when the file is loaded |
-| licence | MIT, as the code; trained on CC0 pictures only |
+| digest | `{exported.digest}`: SHA-256 of the weights, checked when the file is loaded |
+| licence | of the pictures that it was trained on: {licence}; of the code: MIT |
 
 ## What it reaches
 
-On the 50 held-out identities (1,000 pairs, half of them of one camera), beside the answers that need no learning.
-`fg_` metrics are over the person's pixels only; `l1` and `fg_l1`: lower is better, pictures in [-1, 1]; `psnr` in dB.
+{test}, beside the answers that need no learning. `fg_` metrics are over the person's pixels only; `l1` and `fg_l1`:
+lower is better, pictures in [-1, 1]; `psnr` in dB.
 
 {tables}
-
-![Pairs of the best, the middle and the worst tenth, with their fg_ssim](deciles.png)
-
-*`deciles.png`: three pairs each of the best, the middle and the worst tenth by `fg_ssim`, chosen by rule
-(`decile_pairs` in `sdgan_lib/evaluation.py`). `gallery.png`: pairs drawn at random.*
-
+{pictures}
 ## Limits
 
-It knows drawn people of 128x64 pixels in front of drawn places, and nothing else. What the source does not show it
-has to guess: the other side of a person, the other camera's background. Look for heads that blur when they turn,
-bags and prints that jump from front to back, and ghosts where the person stood; `deciles.png` shows the worst tenth
-beside the best. It is made to be looked at and tried out, not to be relied on.
+It knows people like those it was trained on, and nothing else. What the source does not show it has to guess: the other
+side of a person, the other camera's background. Look for heads that blur when they turn, bags and prints that jump from
+front to back, and ghosts where the person stood. It is made to be looked at and tried out, not to be relied on.
 
 ## Load it
 
     from sdgan_lib.checkpoints import load_generator
 
-    generator = load_generator("data/checkpoints/{name}")
+    generator = load_generator("{name}")
     picture = generator.transfer(source_image, source_pose, target_pose).image
 
-or `python -m sdgan_lib generate --checkpoint data/checkpoints/{name} --source ... --target ...`
+or `python -m sdgan_lib generate --checkpoint {name} --source ... --target ...`
 
-## How it was made, and how to replace it
+## How to make it anew
 
-    python -m sdgan_lib train --system {config.system} --minutes {exported.minutes:.0f}{start_option} --name shipped
-    python -m sdgan_lib export runs/shipped/checkpoint.pt data/checkpoints/{name} --commit COMMIT
-    cp runs/shipped/gallery.png runs/shipped/deciles.png data/checkpoints/
-    python -m sdgan_lib card data/checkpoints/{name}
-    python -m pytest tests/test_shipped.py
+    {command}
+    python -m sdgan_lib export runs/NAME/checkpoint.pt {name} --commit COMMIT
+    python -m sdgan_lib card {name}
 
-The training ends with its evaluation; an interrupted one goes on with `--resume`. COMMIT is the one that the training
-ran at. The figures above are those of the run's own evaluation, in single precision (`python -m sdgan_lib evaluate
-runs/shipped/checkpoint.pt` repeats it); the test measures those of the file anew.
-"""
-
+{notes}"""
 
 CARD_NAMES = {
     "model": "this file",
     "warp_only": "limbs warped, no network",
     "copy_source": "source copied",
-    "mean_image": "mean training picture",
+    "mean_picture": "mean training picture",
+    "mean_image": "mean training picture",  # its name in older files
 }
+"""What answers are called in a card, in the order of its tables."""
+
+NOT_RECORDED = "not recorded"
+
+OPTIONS = {"generator.width": "--width", "recipe.batch_size": "--batch-size", "recipe.pairs": "--pairs"}
+"""Options of ``train`` that change what a preset says."""
 
 
-CARD_METRICS = ("fg_ssim", "fg_l1", "fg_psnr", "ssim", "l1", "psnr", "mask_ssim")
+def write_card(file: Path, out: Path | None = None) -> Path:
+    """Write the card of an exported generator.
+
+    Args:
+        file: that ``export`` wrote.
+        out: file to write, whatever it holds; by default ``README.md`` beside ``file``.
+
+    Returns:
+        The file written.
+
+    Raises:
+        UserError: beside ``file`` there is a README that is not a card.
+    """
+    target = Path(file).with_name("README.md") if out is None else Path(out)
+    card = model_card(file, target.parent)
+    if out is None and target.exists() and not read_text(target).startswith(MARK):
+        raise UserError(
+            f"{target}: not a card, so it is left alone. Remedy: --out FILE names the card's file, or move "
+            f"{Path(file).name} into a folder of its own."
+        )
+    write_whole(target, card)
+    return target
 
 
-def markdown_tables(metrics: Metrics) -> str:
-    """The metrics as Markdown, one table per group of pairs."""
-    tables = []
-    for group, answers in metrics.items():
-        lines = [f"| {group.replace('_', ' ')} pairs | {' | '.join(CARD_METRICS)} |", "|---" * 8 + "|"]
-        for answer, name in CARD_NAMES.items():
-            cells = [f"{answers[answer][m]:.{2 if 'psnr' in m else 3}f}" for m in CARD_METRICS]
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-        tables.append("\n".join(lines))
-    return "\n\n".join(tables)
-
-
-def model_card(path: Path) -> str:
+def model_card(path: Path, folder: Path | None = None) -> str:
     """The card (Markdown) of an exported generator, written from the file's own metadata.
+
+    Args:
+        path: the exported file.
+        folder: of the card, where ``deciles.png`` and ``gallery.png`` are looked for; by default that of the file.
 
     Raises:
         CheckpointError: the file cannot be read, or holds no metrics.
@@ -256,27 +400,113 @@ def model_card(path: Path) -> str:
     exported = read_exported(path)
     if exported.metrics is None:
         raise CheckpointError(
-            f"{path}: it holds no metrics; run python -m sdgan_lib evaluate on the run's checkpoint, then export anew"
+            f"{path}: it holds no metrics. Remedy: run python -m sdgan_lib evaluate on the run's checkpoint, then "
+            "export anew."
         )
-    start, total, start_option = exported.start, "", ""
+    data, test = getattr(exported, "data", None), getattr(exported, "test", None)
+    recipe, start = exported.preset.recipe, exported.start
+    budget = f"{exported.minutes:.0f} minutes, {exported.steps:,} steps of {recipe.batch_size} pairs"
+    budget += f", seed {exported.seed}"
     if start is not None:
-        total = (
+        budget += (
             f"; they started from the weights `{start.digest[:12]}…` of {start.minutes:.0f} minutes, {start.steps:,} "
             f"steps: {start.minutes + exported.minutes:.0f} minutes in all"
         )
-        start_option = " --start-from START"
+    command, notes = _command(exported, data)
     return CARD.format(
+        mark=MARK,
         name=path.name,
         size=path.stat().st_size / 1e6,
         exported=exported,
         config=exported.preset.generator,
-        recipe=exported.preset.recipe,
+        recipe=recipe,
         weights=sum(value.numel() for value in exported.weights.values()),
-        pairs="pairs of one camera" if exported.preset.recipe.pairs == "same-camera" else "all pairs",
-        commit=f"`{exported.commit}`" if exported.commit else "not recorded",
+        data=_pairs(data) if data else NOT_RECORDED,
+        budget=budget,
+        commit=f"`{exported.commit}`" if exported.commit else NOT_RECORDED,
         architecture=ARCHITECTURE,
-        digest=exported.digest,
-        tables=markdown_tables(exported.metrics),
-        total=total,
-        start_option=start_option,
+        licence=(data or {}).get("licence") or NOT_RECORDED,
+        test=f"On {_pairs(test)}" if test else f"On test pairs (which ones is {NOT_RECORDED})",
+        tables=markdown_table(from_means(_in_order(exported.metrics)), CARD_NAMES),
+        pictures=_pictures_beside(path.parent if folder is None else Path(folder)),
+        command=command,
+        notes=notes,
     )
+
+
+def _pairs(data: dict) -> str:
+    """Pairs in words, from :meth:`PersonPairs.description`, with the number of one camera where it is known."""
+    height, width = data["size"]
+    same = data.get("groups", {}).get("same_camera", 0)
+    kind = "of one camera" if data["kind"] == "same-camera" else f"{same:,} of one camera" if same else ""
+    return (
+        f"`{data['name']}`, split {data['split']}: {data['pairs']:,} pairs{kind and f' ({kind})'} of "
+        f"{data['pictures']:,} pictures ({height}x{width}) of {data['identities']:,} identities"
+    )
+
+
+def _in_order(metrics: Metrics) -> Metrics:
+    return {
+        group: {name: answers[name] for name in dict.fromkeys([*CARD_NAMES, *answers]) if name in answers}
+        for group, answers in metrics.items()
+    }
+
+
+def _pictures_beside(folder: Path) -> str:
+    lines = []
+    if (folder / "deciles.png").is_file():
+        lines += [
+            "",
+            "![Pairs of the best, the middle and the worst tenth, with their fg_ssim](deciles.png)",
+            "",
+            "*`deciles.png`: pairs of the best, the middle and the worst tenth by `fg_ssim`, chosen by rule",
+            "(`decile_pairs` in `sdgan_lib/reports.py`).*",
+        ]
+    if (folder / "gallery.png").is_file():
+        lines += ["", "*[`gallery.png`](gallery.png): pairs drawn at random.*"]
+    return "\n".join([*lines, ""])
+
+
+def _command(exported, data: dict | None) -> tuple[str, str]:
+    """The command that trains such a generator, and notes on what it stands on."""
+    name, differences = _nearest_preset(exported.preset)
+    if exported.start is not None:
+        differences.pop("recipe.half_size", None)  # --start-from implies it
+    command = f"python -m sdgan_lib train --system {name} --steps {exported.steps} --seed {exported.seed}"
+    for field, option in OPTIONS.items():
+        if field in differences:
+            command += f" {option} {differences.pop(field)}"
+    notes = [
+        "DATA: the folder of the data"
+        + (
+            f" (`{data['name']}`, SHA-256 of names, poses and pairs `{data['digest'][:12]}…`)."
+            if data
+            else ", not recorded."
+        )
+    ]
+    if exported.start is not None:
+        command += " --start-from START"
+        notes.append(f"START: a generator with the weights `{exported.start.digest[:12]}…`.")
+    if differences:
+        changed = ", ".join(f"`{field}` is {value!r}" for field, value in differences.items())
+        notes.append(f"No option says what else differs from the preset: {changed}.")
+    notes.append(
+        "COMMIT: the one that the training ran at. Rounding differs between machines, and so do the weights."
+    )
+    return f"{command} --data DATA --name NAME", "\n".join(notes) + "\n"
+
+
+def _nearest_preset(preset: Preset) -> tuple[str, dict]:
+    """The preset of the same system that differs least, and what differs: ``{"recipe.pairs": value of preset}``."""
+
+    def flat(values: Preset) -> dict:
+        return {f"{part}.{k}": v for part, fields in asdict(values).items() for k, v in fields.items()}
+
+    mine = flat(preset)
+    found = {
+        name: {key: value for key, value in mine.items() if value != flat(other)[key]}
+        for name, other in PRESETS.items()
+        if other.generator.system == preset.generator.system
+    }
+    name = min(found, key=lambda name: len(found[name]))
+    return name, found[name]

@@ -5,14 +5,16 @@ run that was interrupted and resumed ends, on a CPU, with the very same weights 
 """
 
 import json
+import math
 import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TextIO
 
 import torch
 from accelerate import Accelerator
@@ -34,10 +36,12 @@ from sdgan_lib.checkpoints import (
 )
 from sdgan_lib.discriminators import MultiScaleDiscriminator
 from sdgan_lib.errors import UserError
+from sdgan_lib.files import parse_json, read_text, write_whole
 from sdgan_lib.generators import make_generator
-from sdgan_lib.inputs import make_inputs
+from sdgan_lib.inputs import Inputs, make_inputs, pyramid
 from sdgan_lib.losses import Objective
-from sdgan_lib.presets import Preset
+from sdgan_lib.presets import Preset, Stage, schedule
+from sdgan_lib.systems import SYSTEMS
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
@@ -50,15 +54,19 @@ class TrainingError(UserError):
 
 @dataclass(frozen=True)
 class Budget:
-    """When training ends: after ``steps`` steps, or else after ``minutes`` minutes of training."""
+    """When training ends: after ``steps`` steps, or else after ``minutes`` minutes of training.
+
+    Raises:
+        UserError: for a budget that never ends or never begins.
+    """
 
     minutes: float = 10.0
     steps: int | None = None
 
     def __post_init__(self):
-        if self.minutes <= 0 or (self.steps is not None and self.steps < 1):
-            raise ValueError(
-                f"a budget needs minutes > 0 and steps >= 1, not {self.minutes} and {self.steps}"
+        if not (0 < self.minutes < math.inf) or (self.steps is not None and self.steps < 1):
+            raise UserError(
+                f"a budget needs minutes > 0 and steps >= 1, not minutes {self.minutes} and steps {self.steps}"
             )
 
     def progress(self, step: int, seconds: float) -> float:
@@ -72,39 +80,45 @@ class Trainer:
 
     Args:
         preset: what to train and how.
-        seed: of weights, order of pairs, mirroring and dropout.
+        seed: of weights, order of pairs, mirroring and dropout; 0 to 2**31 - 1.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
         mixed_precision: ``"no"``, ``"fp16"`` or ``"bf16"``, as Accelerate takes it.
+
+    Raises:
+        UserError: for a device that is not there, or a seed out of range.
     """
 
     def __init__(self, preset: Preset, seed: int = 0, device: str = "auto", mixed_precision: str = "no"):
+        if not 0 <= seed < 2**31:
+            raise UserError(f"seed must be a whole number from 0 to 2147483647, not {seed}")
         self.preset, self.seed = preset, seed
         self.accelerator = Accelerator(cpu=pick_device(device) == "cpu", mixed_precision=mixed_precision)
         self.device = self.accelerator.device
+        self.fused = self.device.type != "mps"
+        system = SYSTEMS[preset.generator.system]
+        self.scales = system.scales
         torch.manual_seed(seed)
-        recipe = preset.recipe
         generator = make_generator(preset.generator).to(self.device)
-        judge = MultiScaleDiscriminator(preset.discriminator, preset.generator.factors)
-        judge = judge.to(self.device, memory_format=torch.channels_last)
-
-        def average(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-            decay = min(recipe.ema_decay, (1 + int(count)) / (10 + int(count)))
-            get_ema_multi_avg_fn(decay)(averaged, current, count)
-
-        self.averaged = AveragedModel(generator, multi_avg_fn=average)
-        optimisers = [
-            torch.optim.Adam(
-                network.parameters(), lr=rate, betas=recipe.betas, fused=self.device.type != "mps"
-            )
-            for network, rate in ((generator, recipe.generator_rate), (judge, recipe.discriminator_rate))
-        ]
-        self.generator, self.judge, self.generator_optimiser, self.judge_optimiser = self.accelerator.prepare(
-            generator, judge, *optimisers
+        discriminator = MultiScaleDiscriminator(preset.discriminator, system.judged_scales)
+        discriminator = discriminator.to(self.device, memory_format=torch.channels_last)
+        self.averaged = AveragedModel(generator, multi_avg_fn=self._average)
+        betas = preset.recipe.betas
+        self.generator_optimiser, self.discriminator_optimiser = (
+            torch.optim.Adam(network.parameters(), betas=betas, fused=self.fused)
+            for network in (generator, discriminator)
         )
-        self.objective = Objective(preset.losses, self.device)
+        self.generator, self.discriminator = self.accelerator.prepare(generator, discriminator)
+        self.objective = Objective(preset.losses, system.judged, self.device)
         self.step, self.seconds = 0, 0.0
         self.start: Start | None = None
-        self.set_progress(0.0)
+        self.unread: list[tuple[int, dict[str, Tensor]]] = []
+        if self.accelerator.num_processes > 1:  # each process mirrors and drops out by itself
+            torch.manual_seed(seed + self.accelerator.process_index)
+
+    def _average(self, averaged: list[Tensor], current: list[Tensor], _count: Tensor) -> None:
+        """Move the averages towards the current weights: quickly at first, then by ``1 - ema_decay``."""
+        decay = min(self.preset.recipe.ema_decay, (1 + self.step) / (10 + self.step))
+        get_ema_multi_avg_fn(decay)(averaged, current, _count)
 
     def start_from(self, path: Path) -> None:
         """Take the generator's weights from a trained one (a run's checkpoint, or an exported file).
@@ -124,81 +138,114 @@ class Trainer:
         self.averaged.module.load_state_dict(trained.state_dict())
         self.start = start
 
-    def set_progress(self, progress: float) -> None:
-        """Prepare for this share of the budget (0 to 1): learning rates, and whether the discriminators are in.
+    def train_step(self, batch: dict, progress: float = 0.0) -> dict[str, Tensor]:
+        """One step of the discriminators and one of the generator on a batch of pairs, on the trainer's device.
 
-        The rates are constant, then fall linearly to a fiftieth.
+        Both losses are computed before either network changes: D's from pictures of the present G, G's against the
+        present D. Where a term is not finite, neither network changes; nothing is raised here, as that would make a
+        GPU wait in every step: :meth:`read` raises.
+
+        Args:
+            batch: as a loader of :class:`sdgan_lib.datasets.PersonPairs` gives it.
+            progress: share of the budget that is spent, 0 to 1; :func:`sdgan_lib.presets.schedule` reads it.
+
+        Returns:
+            The terms of the losses by name, scalar tensors without gradient.
         """
-        recipe = self.preset.recipe
-        adversarial = bool(self.preset.losses.adversarial_weight)
-        self.adversarial = adversarial and progress >= recipe.adversarial_start
-        left = min(1.0, (1.0 - progress) / max(recipe.decay_share, 1e-9))
-        factor = 0.02 + 0.98 * left
-        for optimiser, rate in (
-            (self.generator_optimiser, recipe.generator_rate),
-            (self.judge_optimiser, recipe.discriminator_rate),
-        ):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * factor
-
-    def train_step(self, batch: dict) -> dict[str, float]:
-        """One step of the discriminators, then one of the generator, on a batch of pairs; returns the terms.
-
-        Raises:
-            TrainingError: naming step and term when a term is not finite; it has changed no weight.
-        """
-        recipe, accelerator = self.preset.recipe, self.accelerator
-        if recipe.flip:
-            chooser = torch.Generator().manual_seed(self.seed * 7_368_787 + self.step)
-            flip = torch.rand(len(batch["source_pose"]), generator=chooser) < 0.5
-            batch = flip_pairs(batch, flip.to(batch["source_pose"].device))
-        inputs = make_inputs(
-            batch["source_image"],
-            batch["source_pose"],
-            batch["target_pose"],
-            self.preset.generator.background,
-        )
-        unwrapped = accelerator.unwrap_model(self.judge)
-        reals = unwrapped.reals(batch["target_image"].contiguous(memory_format=torch.channels_last))
+        stage = schedule(self.preset, progress, tuple(batch["source_image"].shape[-2:]))
+        inputs, reals = self.prepare(batch, stage)
+        accelerator, objective = self.accelerator, self.objective
         with accelerator.autocast():
             generated = self.generator(inputs)
-        terms: dict[str, Tensor] = {}
-
-        if self.adversarial:
-            self.judge.requires_grad_(True)
+        losses, terms, discriminator = [], {}, None
+        if stage.adversarial:
+            discriminator = self.discriminator.requires_grad_(True)
             with accelerator.autocast():
-                loss, terms = self.objective.discriminator(self.judge, generated, reals, inputs)
-            self._check(terms)
-            self.judge_optimiser.zero_grad()
+                loss, terms = objective.discriminator(discriminator, generated, reals, inputs)
+            losses.append(loss)
+            self.discriminator_optimiser.zero_grad()
             accelerator.backward(loss)
-            self.judge_optimiser.step()
-            self.judge.requires_grad_(False)
+            discriminator.requires_grad_(False)
         with accelerator.autocast():
-            judge = self.judge if self.adversarial else None
-            loss, generator_terms = self.objective.generator(judge, generated, reals, inputs)
-        self._check(generator_terms)
+            loss, generator_terms = objective.generator(discriminator, generated, reals, inputs)
+        losses.append(loss)
         self.generator_optimiser.zero_grad()
         accelerator.backward(loss)
-        self.generator_optimiser.step()
+
+        terms = {name: value.detach().float() for name, value in (terms | generator_terms).items()}
+        spoiled = ~torch.stack([loss.detach().float() for loss in losses]).isfinite().all()
+        if stage.adversarial:
+            self._change(self.discriminator_optimiser, stage.discriminator_rate, spoiled)
+        self._change(self.generator_optimiser, stage.generator_rate, spoiled)
+        if accelerator.scaler is not None:
+            accelerator.scaler.update()
         self.averaged.update_parameters(accelerator.unwrap_model(self.generator))
         self.step += 1
-        return {name: value.item() for name, value in (terms | generator_terms).items()}
+        self.unread.append((self.step, terms))
+        return terms
 
-    def _check(self, terms: dict[str, Tensor]) -> None:
-        for name, value in terms.items():
-            if not torch.isfinite(value):
-                raise TrainingError(f"step {self.step + 1}: the term {name!r} is {value.item()}")
+    def prepare(self, batch: dict, stage: Stage) -> tuple[Inputs, list[Tensor]]:
+        """What the networks are given of a batch, and the real picture at each of the generator's scales.
+
+        Half of the pairs are mirrored, where the recipe says so, and all are brought to the stage's size.
+        """
+        if self.preset.recipe.flip:
+            process = self.accelerator.process_index
+            chooser = torch.Generator().manual_seed((self.seed + process) * 7_368_787 + self.step)
+            flip = torch.rand(len(batch["source_pose"]), generator=chooser) < 0.5
+            batch = flip_pairs(batch, flip.to(batch["source_pose"].device))
+        if tuple(batch["source_image"].shape[-2:]) != stage.size:
+            batch = halve_pairs(batch)
+        given = (batch[key] for key in ("source_image", "source_pose", "target_pose"))
+        target = batch["target_image"].contiguous(memory_format=torch.channels_last)
+        return make_inputs(*given, self.preset.generator.background), pyramid(target, self.scales)
+
+    def _change(self, optimiser: torch.optim.Adam, rate: float, spoiled: Tensor) -> None:
+        """One step of an optimiser, or none where ``spoiled`` (a bool on the device) is true."""
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        scaler = self.accelerator.scaler
+        if scaler is not None:  # it leaves out a step whose gradients are not finite
+            gradients = [
+                w.grad for group in optimiser.param_groups for w in group["params"] if w.grad is not None
+            ]
+            torch._foreach_mul_(gradients, torch.where(spoiled, torch.nan, 1.0))
+            scaler.step(optimiser)
+        elif self.fused:  # the fused kernel reads this on the device, without making the host wait
+            optimiser.found_inf = spoiled.float()
+            optimiser.step()
+        elif not spoiled:
+            optimiser.step()
+
+    def read(self) -> dict[str, float]:
+        """The terms of the last step as numbers, read from the device in one go with all that was not read yet.
+
+        Raises:
+            TrainingError: naming the first step and term since the last call that was not finite.
+        """
+        if not self.unread:
+            return {}
+        values = torch.stack([value for _, terms in self.unread for value in terms.values()]).tolist()
+        read = iter(values)
+        for step, terms in self.unread:
+            numbers = {name: next(read) for name in terms}
+            for name, value in numbers.items():
+                if not math.isfinite(value):
+                    self.unread.clear()
+                    raise TrainingError(f"step {step}: the term {name!r} is {value}")
+        self.unread.clear()
+        return numbers
 
     def check_weights(self) -> None:
         """Raise a TrainingError naming the first weight that is not finite."""
-        for role, network in (("generator", self.generator), ("discriminator", self.judge)):
+        for role, network in (("generator", self.generator), ("discriminator", self.discriminator)):
             for name, weight in network.named_parameters():
                 if not weight.isfinite().all():
                     raise TrainingError(f"step {self.step}: the {role}'s weight {name!r} is not finite")
 
     def state(self) -> dict:
         """Everything a resumed run needs, as tensors and plain values."""
-        unwrap = self.accelerator.unwrap_model
+        unwrap, scaler = self.accelerator.unwrap_model, self.accelerator.scaler
         return {
             "preset": preset_to_dict(self.preset),
             "seed": self.seed,
@@ -207,25 +254,30 @@ class Trainer:
             "start": None if self.start is None else asdict(self.start),
             "generator": unwrap(self.generator).state_dict(),
             "ema": self.averaged.module.state_dict(),
-            "ema_count": int(self.averaged.n_averaged),
-            "judge": unwrap(self.judge).state_dict(),
+            "discriminator": unwrap(self.discriminator).state_dict(),
             "generator_optimiser": self.generator_optimiser.state_dict(),
-            "judge_optimiser": self.judge_optimiser.state_dict(),
+            "discriminator_optimiser": self.discriminator_optimiser.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
         }
 
     def load_state(self, state: dict) -> None:
         """Inverse of :meth:`state`; the preset must be the same."""
-        unwrap = self.accelerator.unwrap_model
+        unwrap, scaler = self.accelerator.unwrap_model, self.accelerator.scaler
         unwrap(self.generator).load_state_dict(state["generator"])
         self.averaged.module.load_state_dict(state["ema"])
-        self.averaged.n_averaged.fill_(state["ema_count"])
-        unwrap(self.judge).load_state_dict(state["judge"])
+        self.averaged.n_averaged.fill_(state["step"])
+        unwrap(self.discriminator).load_state_dict(state["discriminator"])
         self.generator_optimiser.load_state_dict(state["generator_optimiser"])
-        self.judge_optimiser.load_state_dict(state["judge_optimiser"])
+        self.discriminator_optimiser.load_state_dict(state["discriminator_optimiser"])
+        if scaler is not None and state["scaler"] is not None:
+            scaler.load_state_dict(state["scaler"])
         self.step, self.seconds = state["step"], state["seconds"]
-        self.start = start_from_dict(state.get("start"))
+        self.start = start_from_dict(state["start"])
+        if self.accelerator.num_processes > 1:  # only the main process's state is kept
+            torch.manual_seed(self.seed + self.accelerator.process_index + 1_000_003 * self.step)
+            return
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
@@ -254,11 +306,45 @@ def interruptible() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, previous)
 
 
+def training_batches(dataset: Dataset, trainer: Trainer, workers: int = 0) -> Iterator[dict]:
+    """Endless batches of this process's pairs on the trainer's device, from the trainer's step on."""
+    accelerator = trainer.accelerator
+    order = ShuffledBatches(
+        len(dataset),
+        trainer.preset.recipe.batch_size,
+        trainer.seed,
+        trainer.step,
+        accelerator.process_index,
+        accelerator.num_processes,
+    )
+    loader = DataLoader(
+        dataset,
+        batch_sampler=order,
+        num_workers=workers,
+        pin_memory=trainer.device.type == "cuda",
+        generator=torch.Generator().manual_seed(
+            trainer.seed
+        ),  # its own, so that the global one is left alone
+    )
+    for batch in loader:
+        yield to_device(batch, trainer.device)
+
+
+def training_steps(dataset: Dataset, trainer: Trainer, budget: Budget, workers: int = 0) -> Iterator[int]:
+    """The loop itself: train until the budget is spent, and yield the number of steps taken after each."""
+    before, started = trainer.seconds, time.monotonic()
+    pairs = training_batches(dataset, trainer, workers)
+    while (progress := budget.progress(trainer.step, trainer.seconds)) < 1:
+        trainer.train_step(next(pairs), progress)
+        trainer.seconds = before + time.monotonic() - started
+        yield trainer.step
+
+
 def train(
     dataset: Dataset,
     preset: Preset,
     run: Path,
-    budget: Budget = Budget(),
+    budget: Budget | None = None,
     *,
     seed: int = 0,
     device: str = "auto",
@@ -271,11 +357,18 @@ def train(
 ) -> Path:
     """Train ``preset`` on the pairs of ``dataset`` and return the path of the last checkpoint.
 
+    :func:`training_steps` is the loop; around it stand what a long run needs: checkpoints, log, progress bar, Ctrl-C.
+
     Args:
         dataset: items as :class:`sdgan_lib.datasets.PersonPairs` gives them.
+        preset: what to train and how.
         run: folder of the run; receives ``checkpoint.pt`` and ``log.jsonl`` (one line of terms every 10 steps).
-        budget: when to stop.
-        resume: go on from the folder's checkpoint; preset and seed are then the checkpoint's own.
+        budget: when to stop; by default the resumed run's own, or 10 minutes.
+        seed: of weights, order of pairs and every other random choice.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        mixed_precision: ``"no"``, ``"fp16"`` or ``"bf16"``.
+        resume: go on from the folder's checkpoint; preset and seed are then the checkpoint's own, and ``dataset`` must
+            be the one that the run began with.
         start: a trained generator (a run's checkpoint, or an exported file) whose weights to start from. Its person is
             already in place, so that ``half_size`` is set to 0; the discriminators start afresh.
         checkpoint_minutes: time between checkpoints; 0 writes one after every step.
@@ -284,80 +377,38 @@ def train(
 
     Raises:
         TrainingError: a term of the loss was not finite. The last good checkpoint is named.
-        CheckpointError: nothing to resume, something there that would be overwritten, or a ``start`` that does not fit.
+        CheckpointError: nothing to resume, another data set than the resumed run's, something there that would be
+            overwritten, or a ``start`` that does not fit.
+        UserError: pictures of a size that cannot be trained on, an option out of range. Nothing has been written.
         KeyboardInterrupt: when Ctrl-C is pressed, after the step is finished and saved.
     """
-    run = Path(run)
-    path = run / CHECKPOINT
+    if not 0 <= checkpoint_minutes < math.inf:
+        raise UserError(f"checkpoint_minutes must be a number of 0 or more, not {checkpoint_minutes}")
+    if workers < 0:
+        raise UserError(f"workers must be 0 or more, not {workers}")
+    path = Path(run) / CHECKPOINT
+    described = dataset.description() if hasattr(dataset, "description") else {"pairs": len(dataset)}
+    state = None
     if resume:
         state = load_checkpoint(path)
+        check_same_data(path, state["data"], described)
         preset, seed = preset_from_dict(state["preset"]), state["seed"]
+        budget = budget or Budget(**state["budget"])
     elif path.exists():
         raise CheckpointError(f"{path} exists: go on with --resume, or choose another --name")
     elif start is not None:
         preset = replace(preset, recipe=replace(preset.recipe, half_size=0.0))
+    budget = budget or Budget()
+    if "size" in described:
+        preset.generator.check_size(*described["size"])
     trainer = Trainer(preset, seed, device, mixed_precision)
-    if resume:
+    if state is not None:
         trainer.load_state(state)
     elif start is not None:
         trainer.start_from(start)
-    run.mkdir(parents=True, exist_ok=True)
-    _cut_log(run / LOG, trainer.step)
-    batches = ShuffledBatches(len(dataset), preset.recipe.batch_size, seed, trainer.step)
-    loader = DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=workers,
-        pin_memory=trainer.device.type == "cuda",
-        generator=torch.Generator().manual_seed(seed),  # its own, so that the global one is left alone
-    )
-
-    def save() -> None:
-        trainer.check_weights()
-        save_checkpoint(path, trainer.state())
-
-    before, started = trainer.seconds, time.monotonic()
-    saved = started
-    if not path.exists():
-        save()
-    bar = tqdm(
-        total=budget.steps or round(60 * budget.minutes),
-        initial=trainer.step if budget.steps else round(trainer.seconds),
-        unit="step" if budget.steps else "s",
-        disable=quiet,
-        desc="training",
-        dynamic_ncols=True,
-        bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}",
-    )
-    iterator = iter(loader)
+    settings = {"data": described, "budget": asdict(budget)}
     try:
-        with open(run / LOG, "a", encoding="utf-8") as log, bar, interruptible() as interrupted:
-            while (progress := budget.progress(trainer.step, trainer.seconds)) < 1:
-                trainer.set_progress(progress)
-                batch = to_device(next(iterator), trainer.device)
-                half = [side // 2 for side in batch["source_image"].shape[-2:]]
-                early = progress < preset.recipe.half_size and not trainer.adversarial
-                if early and preset.generator.accepts(*half):
-                    batch = halve_pairs(batch)
-                terms = trainer.train_step(batch)
-                trainer.seconds = before + time.monotonic() - started
-                if trainer.step % LOG_EVERY == 0:
-                    record = {"step": trainer.step, "seconds": round(trainer.seconds, 1), **terms}
-                    log.write(json.dumps(record) + "\n")
-                    log.flush()
-                    bar.set_postfix(
-                        step=trainer.step, **{k: f"{v:.3f}" for k, v in terms.items()}, refresh=False
-                    )
-                bar.update((trainer.step if budget.steps else min(round(trainer.seconds), bar.total)) - bar.n)
-                if time.monotonic() - saved >= 60 * checkpoint_minutes:
-                    save()
-                    saved = time.monotonic()
-                if interrupted.is_set():
-                    save()
-                    message = f"interrupted at step {trainer.step}; saved in {path} — go on with --resume"
-                    print("\n" + message, file=sys.stderr)
-                    raise KeyboardInterrupt(message)
-        save()
+        _run(dataset, trainer, budget, path, settings, checkpoint_minutes, workers, quiet)
     except TrainingError as error:
         good = load_checkpoint(path)["step"]
         raise TrainingError(
@@ -367,14 +418,123 @@ def train(
     return path
 
 
+def _run(
+    dataset: Dataset,
+    trainer: Trainer,
+    budget: Budget,
+    path: Path,
+    settings: dict,
+    checkpoint_minutes: float,
+    workers: int,
+    quiet: bool,
+) -> None:
+    """The loop with checkpoints (at ``path``; ``settings`` go into them), log and bar: the main process's alone."""
+    main = trainer.accelerator.is_main_process
+
+    def save() -> None:
+        trainer.read()
+        trainer.check_weights()
+        if main:
+            save_checkpoint(path, trainer.state() | settings)
+
+    if main:
+        _cut_log(path.with_name(LOG), trainer.step)
+    if not path.exists():
+        save()
+    saved = time.monotonic()
+    with (
+        open(path.with_name(LOG), "a", encoding="utf-8") if main else nullcontext() as log,
+        _bar(trainer, budget, quiet or not main) as bar,
+        interruptible() as interrupted,
+    ):
+        for step in training_steps(dataset, trainer, budget, workers):
+            if step % LOG_EVERY == 0:
+                terms = trainer.read()
+                if main:
+                    _note(log, trainer, terms)
+                bar.set_postfix(step=step, **{k: f"{v:.3f}" for k, v in terms.items()}, refresh=False)
+            bar.update((step if budget.steps else min(round(trainer.seconds), bar.total)) - bar.n)
+            if time.monotonic() - saved >= 60 * checkpoint_minutes:
+                save()
+                saved = time.monotonic()
+            if interrupted.is_set():
+                save()
+                message = f"interrupted at step {step}; saved in {path} — go on with --resume"
+                print("\n" + message, file=sys.stderr)
+                raise KeyboardInterrupt(message)
+    save()
+
+
+def _note(log: TextIO, trainer: Trainer, terms: dict[str, float]) -> None:
+    log.write(json.dumps({"step": trainer.step, "seconds": round(trainer.seconds, 1), **terms}) + "\n")
+    log.flush()
+
+
+def _bar(trainer: Trainer, budget: Budget, quiet: bool) -> tqdm:
+    return tqdm(
+        total=budget.steps or round(60 * budget.minutes),
+        initial=trainer.step if budget.steps else round(trainer.seconds),
+        unit="step" if budget.steps else "s",
+        disable=quiet,
+        desc="training",
+        dynamic_ncols=True,
+        bar_format="{desc} {percentage:3.0f}% |{bar}| {elapsed} gone, {remaining} left{postfix}",
+    )
+
+
+def check_same_data(path: Path, own: dict, found: dict) -> None:
+    """Raise unless the pairs of a resumed run are those that it began with.
+
+    Args:
+        path: the run's checkpoint, for the message.
+        own: description of the run's pairs, as in its checkpoint.
+        found: description of the pairs that are there now.
+
+    Raises:
+        CheckpointError: with both named.
+    """
+    if own.get("digest") == found.get("digest") and own["pairs"] == found["pairs"]:
+        return
+
+    def told(data: dict) -> str:
+        kind = f" ({data['kind']})" if "kind" in data else ""
+        return f"{data['pairs']:,} pairs{kind}" + (f" of {data['root']}" if "root" in data else "")
+
+    raise CheckpointError(
+        f"{path}: this run was started with {told(own)}, not with {told(found)}. Remedy: resume it with its own "
+        "pairs, or choose another --name for a new run."
+    )
+
+
 def _cut_log(path: Path, step: int) -> None:
-    """Drop what was logged after the step we start from (those steps will be run again)."""
+    """Drop what was logged after the step we start from (those steps will be run again), and a line cut short."""
     if path.exists():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+        kept = [record for record in _records(path, may_be_cut=True) if record["step"] <= step]
+        write_whole(path, "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def read_log(run: Path) -> list[dict]:
-    """The terms logged by a run, one dictionary per line of ``log.jsonl``."""
-    return [json.loads(line) for line in (Path(run) / LOG).read_text(encoding="utf-8").splitlines()]
+    """The terms logged by a run, one dictionary per line of ``log.jsonl``.
+
+    Raises:
+        UserError: naming file and line, when it is not such a log.
+    """
+    return _records(Path(run) / LOG)
+
+
+def _records(path: Path, may_be_cut: bool = False) -> list[dict]:
+    records = []
+    lines = read_text(path).splitlines()
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = parse_json(line)
+            if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+                raise ValueError("no step")
+        except ValueError as error:
+            if may_be_cut and number == len(lines):  # the process ended while it wrote
+                break
+            raise UserError(
+                f"{path}, line {number}: not a line of a training log ({error}). Remedy: delete the line, or the file."
+            ) from error
+        records.append(record)
+    return records

@@ -13,7 +13,7 @@ is taken over the regions that cover a pixel, not over zero-filled maps, so that
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
@@ -60,23 +60,28 @@ class LimbWarps:
     maps: Tensor
     masks: Tensor
     size: tuple[int, int]
-    _cache: dict = field(default_factory=dict, init=False, repr=False)
 
     @property
     def present(self) -> Tensor:
         """Which regions contribute: bool `[B, 11]`."""
         return self.masks.flatten(2).any(dim=-1)
 
-    @property
+    @cached_property
     def covering(self) -> Tensor:
         """Which regions cover which pixel: bool `[B, 11, H, W]`, at least one region for every pixel.
 
         A region covers a pixel when it fills at least half of it; where none does, whichever fills most.
         """
-        if "covering" not in self._cache:
-            enough = self.masks.amax(dim=1, keepdim=True).clamp(max=0.5) * (1 - 1e-6)
-            self._cache["covering"] = self.masks >= enough
-        return self._cache["covering"]
+        enough = self.masks.amax(dim=1, keepdim=True).clamp(max=0.5) * (1 - 1e-6)
+        return self.masks >= enough
+
+    @cached_property
+    def _sizes(self) -> dict[tuple[int, int], "LimbWarps"]:
+        return {}
+
+    @cached_property
+    def _plans(self) -> dict[str, "_Plan"]:
+        return {}
 
     def at(self, height: int, width: int) -> "LimbWarps":
         """These warps for feature maps of height x width (the result is kept and shared between calls).
@@ -86,7 +91,7 @@ class LimbWarps:
         """
         if (height, width) == self.size:
             return self
-        if (height, width) not in self._cache:
+        if (height, width) not in self._sizes:
             scale = self.maps.new_tensor([self.size[1] / width, self.size[0] / height])
             linear, shift = self.maps[..., :2], self.maps[..., 2]
             corner = (scale - 1) / 2
@@ -94,8 +99,14 @@ class LimbWarps:
             maps = torch.cat([linear * scale / scale[:, None], shift[..., None]], dim=-1)
             rows = _area_weights(self.size[0], height, self.masks)
             columns = _area_weights(self.size[1], width, self.masks)
-            self._cache[height, width] = LimbWarps(maps, rows @ (self.masks @ columns.T), (height, width))
-        return self._cache[height, width]
+            self._sizes[height, width] = LimbWarps(maps, rows @ (self.masks @ columns.T), (height, width))
+        return self._sizes[height, width]
+
+    def plan(self, aggregate: str) -> "_Plan":
+        """How :func:`deformable_skip` moves features of this size (kept for later calls)."""
+        if aggregate not in self._plans:
+            self._plans[aggregate] = _make_plan(self, aggregate)
+        return self._plans[aggregate]
 
 
 def limb_warps(
@@ -149,9 +160,7 @@ def limb_warps(
     identity = torch.eye(2, 3, device=maps.device, dtype=maps.dtype)
     maps = torch.where(present[..., None, None], maps, identity)
     behind = maps[:, TORSO] if background == "torso" else identity.expand(len(maps), 2, 3)
-    warps = LimbWarps(torch.cat([maps, behind[:, None]], dim=1), covering.float(), (height, width))
-    warps._cache["covering"] = covering  # at full size a region covers a pixel wholly or not at all
-    return warps
+    return LimbWarps(torch.cat([maps, behind[:, None]], dim=1), covering.float(), (height, width))
 
 
 def body_mask(pose: Tensor, height: int, width: int) -> Tensor:
@@ -386,24 +395,21 @@ class _MoveRows(torch.autograd.Function):
         return plan.gather.add_transposed(torch.cat([merged, *more]), still), None, None
 
 
-def _plan(warps: LimbWarps, aggregate: str) -> _Plan:
-    """Prepare `deformable_skip` at the warps' own size; kept with the warps for later calls."""
-    key = ("plan", aggregate)
-    if key not in warps._cache:
-        moves, layers = _layers(warps, PRIORITY if aggregate == "priority" else REGIONS)
-        if aggregate == "priority":
-            layers = layers[:1]
-        place, region = (torch.cat(column) for column in zip(*layers, strict=True))
-        batch, y, x = moves.nonzero(as_tuple=True)
-        moved = (batch * warps.size[0] + y) * warps.size[1] + x
-        batch, y, x = batch[place], y[place], x[place]
-        share = None
-        if aggregate == "average":
-            weights = warps.masks * warps.covering
-            share = (weights / weights.sum(dim=1, keepdim=True))[batch, region, y, x]
-        gather = _sampling(warps, batch, region, y, x, share)
-        warps._cache[key] = _Plan(moved, gather, [place for place, _ in layers[1:]])
-    return warps._cache[key]
+def _make_plan(warps: LimbWarps, aggregate: str) -> _Plan:
+    """Prepare `deformable_skip` at the warps' own size."""
+    moves, layers = _layers(warps, PRIORITY if aggregate == "priority" else REGIONS)
+    if aggregate == "priority":
+        layers = layers[:1]
+    place, region = (torch.cat(column) for column in zip(*layers, strict=True))
+    batch, y, x = moves.nonzero(as_tuple=True)
+    moved = (batch * warps.size[0] + y) * warps.size[1] + x
+    batch, y, x = batch[place], y[place], x[place]
+    share = None
+    if aggregate == "average":
+        weights = warps.masks * warps.covering
+        share = (weights / weights.sum(dim=1, keepdim=True))[batch, region, y, x]
+    gather = _sampling(warps, batch, region, y, x, share)
+    return _Plan(moved, gather, [place for place, _ in layers[1:]])
 
 
 def _layers(warps: LimbWarps, order: Sequence[str]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
@@ -466,7 +472,7 @@ def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") 
     batch, channels, height, width = features.shape
     if batch != len(warps.maps):
         raise ValueError(f"{batch} feature maps for {len(warps.maps)} warps")
-    plan = _plan(warps.at(height, width), aggregate)
+    plan = warps.at(height, width).plan(aggregate)
     rows = features.to(torch.promote_types(features.dtype, torch.float32))
     rows = rows.permute(0, 2, 3, 1).reshape(-1, channels)
     moved = _MoveRows.apply(rows, plan, aggregate != "average")

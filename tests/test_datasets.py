@@ -419,7 +419,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int | None, str, str]] = 
     ),
     "annotation file missing": (
         lambda root: (root / TRAIN).unlink(),
-        *(TRAIN, None, "file not found", "put it there"),
+        *(TRAIN, None, "no such file", "check the name"),
     ),
     "annotation file empty": (
         lambda root: (root / TRAIN).write_text("name:keypoints_y:keypoints_x\n"),
@@ -427,7 +427,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str, int | None, str, str]] = 
     ),
     "annotation file not text": (
         lambda root: (root / TRAIN).write_bytes((root / "people-dataset/train" / FIRST).read_bytes()),
-        *(TRAIN, None, "not a table", "UTF-8"),
+        *(TRAIN, None, "not text", "UTF-8"),
     ),
     "picture folder missing": (
         lambda root: (root / "people-dataset/train").rename(root / "people-dataset/training"),

@@ -1,28 +1,34 @@
+"""evaluation.py: answers as data, means and seeds, intervals over people, pictures of other programs."""
+
 import copy
-import json
+import math
 
 import numpy as np
 import pytest
 import torch
 from figures import copy_people
+from PIL import Image
 
-from sdgan_lib.checkpoints import CheckpointError, export_generator, preset_to_dict, save_checkpoint
 from sdgan_lib.datasets import PersonPairs
-from sdgan_lib.evaluation import ANSWERS, evaluate, group_means, mean_image, pair_metrics, warp_only
+from sdgan_lib.errors import UserError
+from sdgan_lib.evaluation import (
+    REFERENCES,
+    Evaluation,
+    copy_source,
+    evaluate,
+    held_out,
+    interval,
+    mean_picture,
+    of_folder,
+    of_generator,
+    references,
+    system_of,
+    warp_only,
+)
 from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.images import to_uint8
 from sdgan_lib.metrics import METRICS, image_metrics, pose_mask
-from sdgan_lib.plotting import gallery
-from sdgan_lib.presets import Preset
 from sdgan_lib.protocol import identity
-from sdgan_lib.reports import (
-    decile_pairs,
-    format_table,
-    make_deciles,
-    make_gallery,
-    model_card,
-    write_metrics,
-)
 
 
 @pytest.fixture(scope="module")
@@ -32,252 +38,238 @@ def people(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def generator():
+def answers(people):
     torch.manual_seed(0)
-    return make_generator(GeneratorConfig("sdgan", width=2, depth=4)).eval()
+    generator = make_generator(GeneratorConfig("sdgan", width=2, depth=4)).eval()
+    return {"model": of_generator(generator)} | references(people[0])
 
 
 @pytest.fixture(scope="module")
-def result(people, generator):
-    return evaluate(generator, people[1], mean_image(people[0]), batch_size=7, quiet=True)
+def result(people, answers):
+    return evaluate(answers, people[1], batch_size=7, quiet=True)
 
 
-def test_every_answer_has_every_metric_for_both_groups(result):
-    assert set(result) == {"same_camera", "all"}
-    for answers in result.values():
-        assert tuple(answers) == ANSWERS
-        for values in answers.values():
-            assert tuple(values) == METRICS
-            assert all(torch.isfinite(torch.tensor(v)) for v in values.values())
+def some(test, count):
+    """The first pairs of ``test``."""
+    fewer = copy.copy(test)
+    fewer.pairs = test.pairs[:count]
+    return fewer
 
 
-def test_means_equal_a_loop_over_single_pairs(people, generator, result):
-    train, test = people
-    mean = mean_image(train)
-    totals: dict = {}
+# --- answers and their values ---------------------------------------------------------------------
+
+
+def test_every_answer_has_every_metric_of_every_pair_and_a_mean_in_both_groups(people, result):
+    assert tuple(result.values) == ("model", *REFERENCES)
+    for metrics in result.values.values():
+        assert tuple(metrics) == METRICS
+        assert all(v.shape == (len(people[1]),) and v.dtype == torch.float64 for v in metrics.values())
+    means = result.means()
+    assert set(means) == {"same_camera", "all"}
+    assert all(tuple(answers) == ("model", *REFERENCES) for answers in means.values())
+
+
+def test_values_and_means_equal_a_loop_over_single_pairs(people, answers, result):
+    test = people[1]
+    collected: dict = {}
     for i in range(len(test)):
         batch = torch.utils.data.default_collate([test[i]])
         posed = pose_mask(batch["target_pose"], *test.size)
-        answers = {
-            "model": generator.transfer(
-                batch["source_image"], batch["source_pose"], batch["target_pose"]
-            ).image,
-            "copy_source": batch["source_image"],
-            "warp_only": warp_only(batch),
-            "mean_image": mean[None],
-        }
-        for name, picture in answers.items():
-            values = image_metrics(picture.detach(), batch["target_image"], batch["target_mask"], posed)
-            for group in ["all"] + ["same_camera"] * test[i]["same_camera"]:
-                for metric, value in values.items():
-                    totals.setdefault((group, name, metric), []).append(value.item())
-    for (group, name, metric), values in totals.items():
-        assert result[group][name][metric] == pytest.approx(sum(values) / len(values), rel=1e-4), (
-            group,
-            name,
-            metric,
-        )
+        for name, answer in answers.items():
+            picture = answer(batch).detach()
+            values = image_metrics(picture, batch["target_image"], batch["target_mask"], posed)
+            for metric, value in values.items():
+                assert result.values[name][metric][i].item() == pytest.approx(value.item(), rel=1e-4)
+                for group in ["all"] + ["same_camera"] * test[i]["same_camera"]:
+                    collected.setdefault((group, name, metric), []).append(value.item())
+    means = result.means()
+    for (group, name, metric), values in collected.items():
+        assert means[group][name][metric] == pytest.approx(sum(values) / len(values), rel=1e-4)
+    assert result.identities == tuple(identity(test[i]["source_name"]) for i in range(len(test)))
+    assert result.same_camera.tolist() == [test[i]["same_camera"] for i in range(len(test))]
 
 
-def test_mean_image_is_the_mean_of_the_training_pictures(people):
-    train, _ = people
-    names = {name for i in range(len(train)) for name in (train[i]["source_name"], train[i]["target_name"])}
-    pictures = {}
-    for i in range(len(train)):
-        item = train[i]
-        pictures[item["source_name"]] = item["source_image"]
-    assert set(pictures) == names
-    torch.testing.assert_close(
-        mean_image(train), torch.stack(list(pictures.values())).mean(0), atol=1e-5, rtol=0
-    )
-
-
-def test_mean_image_leaves_out_pictures_in_no_pair(people):
-    one = copy.copy(people[0])
-    one.pairs = one.pairs[:1]
+def test_the_mean_picture_is_that_of_the_pictures_in_pairs_and_of_no_others(people):
+    train, test = people
+    batch = torch.utils.data.default_collate([test[0], test[1]])
+    pictures = {train[i]["source_name"]: train[i]["source_image"] for i in range(len(train))}
+    expected = torch.stack(list(pictures.values())).mean(0)
+    torch.testing.assert_close(mean_picture(train)(batch), expected.expand(2, -1, -1, -1), atol=1e-5, rtol=0)
+    one = some(train, 1)
     expected = (one[0]["source_image"] + one[0]["target_image"]) / 2
-    torch.testing.assert_close(mean_image(one), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(mean_picture(one)(batch)[0], expected, atol=1e-5, rtol=0)
 
 
-def test_a_perfect_generator_would_win_everywhere(people):
-    """The table can tell a good model from a bad one: one that answers with the target beats all others."""
-    _, test = people
-
-    class Oracle(torch.nn.Module):
-        calls = 0
-
-        def transfer(self, source_image, source_pose, target_pose):
-            start = self.calls
-            self.calls += len(source_image)
-            picture = torch.stack([test[i]["target_image"] for i in range(start, self.calls)])
-            return type("Answer", (), {"image": picture})
-
-    result = evaluate(Oracle(), test, torch.zeros(3, *test.size), quiet=True)
-    for answers in result.values():
-        assert answers["model"]["fg_ssim"] == pytest.approx(1.0)
-        assert answers["model"]["l1"] == pytest.approx(0.0)
-        for name in ("copy_source", "warp_only", "mean_image"):
-            assert answers[name]["fg_ssim"] < 0.9
+def test_the_copied_source_and_the_warp_answer_with_the_source(people):
+    batch = torch.utils.data.default_collate([people[1][0]])
+    assert torch.equal(copy_source(batch), batch["source_image"])
+    still = batch | {"target_pose": batch["source_pose"]}
+    torch.testing.assert_close(warp_only(still), batch["source_image"], atol=1e-4, rtol=0)
 
 
-def test_table_and_json_hold_the_same_figures(result, tmp_path):
-    write_metrics(result, tmp_path / "metrics.json")
-    assert json.loads((tmp_path / "metrics.json").read_text()) == result
-    table = format_table(result)
-    for group, answers in result.items():
-        assert group.replace("_", "-") in table
-        for name, values in answers.items():
-            assert any(name in line and f"{values['fg_ssim']:.3f}" in line for line in table.splitlines())
+def test_an_answer_that_is_the_target_beats_all_others(people, answers):
+    """The table can tell a good answer from a bad one."""
+    result = evaluate(answers | {"oracle": lambda b: b["target_image"]}, people[1], quiet=True)
+    for means in result.means().values():
+        assert means["oracle"]["fg_ssim"] == pytest.approx(1) and means["oracle"]["l1"] == 0
+        assert all(means[name]["fg_ssim"] < 0.9 for name in answers)
 
 
-def test_gallery_shows_all_columns(people, generator):
-    rows = 5
-    picture = make_gallery(generator, people[1], rows=rows)
-    again = make_gallery(generator, people[1], rows=rows)
-    assert picture.tobytes() == again.tobytes()
-    assert picture.width > 7 * 64 and picture.height > rows * 128
-    assert make_gallery(generator, people[1], rows=rows, seed=1).tobytes() != picture.tobytes()
+def test_undefined_values_are_left_out_of_the_means_and_empty_groups_of_the_table():
+    scores = {"a": {metric: torch.tensor([1.0, torch.nan, 3.0, 5.0]).double() for metric in METRICS}}
+    people = ("x", "x", "y", "z")
+    means = Evaluation(scores, torch.tensor([True, True, False, False]), people).means()
+    assert means["same_camera"]["a"]["fg_l1"] == 1 and means["all"]["a"]["fg_l1"] == 3
+    nobody = Evaluation(scores, torch.zeros(4, dtype=torch.bool), people)
+    assert set(nobody.means()) == set(nobody.table()) == {"all"}
 
 
-def test_values_of_single_pairs_are_in_the_order_of_the_pairs_and_undefined_ones_left_out(people):
-    _, test = people
-    values, same_camera = pair_metrics(None, test, answers=["copy_source"], batch_size=3, quiet=True)
-    assert list(values) == ["copy_source"]
-    assert same_camera.tolist() == [test[i]["same_camera"] for i in range(len(test))]
-    for i in (0, 4, len(test) - 1):
-        item = test[i]
-        expected = image_metrics(
-            item["source_image"][None], item["target_image"][None], item["target_mask"][None]
-        )
-        assert values["copy_source"]["fg_l1"][i] == expected["fg_l1"].item()
-    scores = {"model": {metric: torch.tensor([1.0, torch.nan, 3.0, 5.0]) for metric in METRICS}}
-    means = group_means(scores, torch.tensor([True, True, False, False]))
-    assert means["same_camera"]["model"]["fg_l1"] == 1 and means["all"]["model"]["fg_l1"] == 3
-    assert set(group_means(scores, torch.zeros(4, dtype=torch.bool))) == {"all"}
-
-
-@pytest.mark.parametrize(
-    ("answers", "message"),
-    [(["guess"], "guess"), ([], "none"), (ANSWERS, "mean_image needs the mean training image")],
-)
-def test_answers_that_cannot_be_given_are_refused(people, generator, answers, message):
-    with pytest.raises(ValueError, match=message):
-        pair_metrics(generator, people[1], answers=answers, quiet=True)
-
-
-class Pairs:
-    """``count`` pairs; pair i shows person i modulo ``persons``."""
-
-    def __init__(self, count, persons):
-        self.names = [f"{i % persons:04d}_c1s1_{i:06d}_01.jpg" for i in range(count)]
-        self.pairs = torch.arange(count)[:, None].expand(count, 2)
-
-
-def test_pairs_of_each_tenth_are_drawn_by_rule():
-    order = torch.randperm(200, generator=torch.Generator().manual_seed(0))
-    scores = torch.empty(200)
-    scores[order] = torch.linspace(1, 0, 200)  # order[0] is the best
-    rank = {int(pair): i for i, pair in enumerate(order)}
-    chosen = decile_pairs(Pairs(200, 200), scores, rows=4)
-    ranks = {name: [rank[pair] for pair in pairs] for name, pairs in chosen.items()}
-    assert ranks == {"best": [2, 7, 12, 17], "middle": [92, 97, 102, 107], "worst": [182, 187, 192, 197]}
-
-    pairs = Pairs(200, 14)  # persons repeat: twelve pairs, still twelve persons, each pair within its tenth
-    chosen = decile_pairs(pairs, scores, rows=4)
-    shown = [identity(pairs.names[i]) for group in chosen.values() for i in group]
-    assert len(shown) == len(set(shown)) == 12
-    for name, (low, high) in {"best": (0, 20), "middle": (90, 110), "worst": (180, 200)}.items():
-        assert all(low <= rank[i] < high for i in chosen[name])
-        assert sorted(rank[i] for i in chosen[name]) == [rank[i] for i in chosen[name]]
-    assert all(len(group) == 4 for group in decile_pairs(Pairs(200, 1), scores, rows=4).values())
-
-    scores[order[:50]] = torch.nan
-    chosen = decile_pairs(Pairs(200, 200), scores, rows=1)
-    assert [rank[i] for group in chosen.values() for i in group] == [57, 125, 192]
-
-
-def test_deciles_show_the_pairs_with_their_scores(people, generator):
-    _, test = people
-    scores = torch.linspace(0, 1, len(test))
-    picture = make_deciles(generator, test, scores)
-    assert picture.width > 3 * 4 * 128 and picture.height > 256
-    assert make_deciles(generator, test, scores).tobytes() == picture.tobytes()
-    assert make_deciles(generator, test, scores / 2).size == picture.size
-    assert make_deciles(generator, test, scores / 2).tobytes() != picture.tobytes()  # the labels
-    assert make_deciles(generator, test, scores.flip(0)).tobytes() != picture.tobytes()
-    chosen = decile_pairs(test, scores)
-    block = picture.width // 3
-    for number, pair in enumerate(group[0] for group in chosen.values()):
-        target = to_uint8(test[pair]["target_image"])
-        part = np.asarray(picture.crop((number * block, 0, (number + 1) * block, picture.height)))
-        assert smallest_difference(part, target) <= 4
-
-
-def smallest_difference(sheet, picture):
-    """Largest difference of any pixel where ``picture``, enlarged twice, lies best on ``sheet``."""
-    height, width = (2 * n for n in picture.shape[:2])
-    corner = abs(sheet[:-height, :-width].astype(int) - picture[0, 0]).max(-1) <= 4
-    found = [
-        abs(sheet[y : y + height : 2, x : x + width : 2].astype(int) - picture).max()
-        for y, x in zip(*corner.nonzero(), strict=True)
-        if 30 <= y < 90
-    ]
-    return min(found, default=255)
-
-
-def test_a_gallery_has_room_for_a_title_and_for_labels_of_several_lines():
-    columns = {"a": torch.zeros(2, 3, 128, 64)}
-    plain, titled = gallery(columns), gallery(columns, title="of all")
-    band = titled.height - plain.height
-    assert band > 15 and titled.width == plain.width
-    assert (np.asarray(titled)[:band] < 128).any() and (
-        np.asarray(gallery(columns, title=" "))[:band] == 255
-    ).all()
-    assert np.array_equal(np.asarray(titled)[band:], np.asarray(plain))
-    one, two = (
-        gallery(columns, row_labels=["same camera", "b"]),
-        gallery(columns, row_labels=["same\ncamera", "b"]),
-    )
-    assert plain.width < two.width < one.width
-
-    def inked_rows(sheet):
-        return int((np.asarray(sheet)[:-390, : sheet.width - plain.width] < 128).any((1, 2)).sum())
-
-    assert inked_rows(two) > 1.5 * inked_rows(one)
-
-
-def test_too_few_pairs_for_tenths_are_refused(people, generator):
-    test = copy.copy(people[1])
-    test.pairs = test.pairs[:3]
-    with pytest.raises(ValueError, match="3 scored pairs are too few"):
-        make_deciles(generator, test, torch.ones(3))
-
-
-def test_a_card_needs_metrics_and_shows_them(result, tmp_path):
-    preset = Preset(GeneratorConfig("sdgan", width=2, depth=4))
-    state = {"preset": preset_to_dict(preset), "ema": make_generator(preset.generator).state_dict()}
-    save_checkpoint(tmp_path / "c.pt", {**state, "step": 1234, "seconds": 180.0, "seed": 5})
-    export_generator(tmp_path / "c.pt", tmp_path / "g.safetensors")
-    with pytest.raises(CheckpointError, match=r"g\.safetensors: it holds no metrics"):
-        model_card(tmp_path / "g.safetensors")
-    write_metrics(result, tmp_path / "metrics.json")
-    export_generator(tmp_path / "c.pt", tmp_path / "g.safetensors", "abc1234")
-    card = model_card(tmp_path / "g.safetensors")
-    for text in ("`g.safetensors`", "width 2", "3 minutes, 1,234 steps", "seed 5", "`abc1234`", "all pairs"):
-        assert text in card
-    for answers in result.values():
-        for values in answers.values():
-            assert f"| {values['fg_ssim']:.3f} | {values['fg_l1']:.3f} | {values['fg_psnr']:.2f} |" in card
-    assert "minutes in all" not in card and "--start-from" not in card
-    start = {"digest": "0123456789abcdef", "steps": 5000, "minutes": 40.0}
-    save_checkpoint(tmp_path / "c.pt", {**state, "step": 1234, "seconds": 180.0, "seed": 5, "start": start})
-    write_metrics(result, tmp_path / "metrics.json")
-    export_generator(tmp_path / "c.pt", tmp_path / "g.safetensors")
-    card = model_card(tmp_path / "g.safetensors")
-    for text in (
-        "3 minutes, 1,234",
-        "`0123456789ab…` of 40 minutes, 5,000 steps",
-        "43 minutes in all",
-        "--start-from",
+def test_what_cannot_be_evaluated_is_refused(people):
+    with pytest.raises(ValueError, match="0 answers"):
+        evaluate({}, people[1], quiet=True)
+    with pytest.raises(ValueError, match="0 pairs"):
+        evaluate({"copy": copy_source}, some(people[1], 0), quiet=True)
+    with pytest.raises(
+        ValueError, match=r"'half' has shape \[16, 3, 64, 32\], its target \[16, 3, 128, 64\]"
     ):
-        assert text in card
+        evaluate({"half": lambda b: b["source_image"][..., ::2, ::2]}, people[1], quiet=True)
+
+
+def test_a_data_set_without_test_pairs_is_told_with_the_way_to_train_without(make_dataset):
+    root = make_dataset()
+    assert len(held_out(root)) == 24
+    (root / "people-pairs-test.csv").write_text("from,to\n")
+    with pytest.raises(UserError, match=r"people-pairs-test\.csv: no usable pair.*--no-evaluate"):
+        held_out(root)
+    (root / "people-annotation-test.csv").unlink()
+    with pytest.raises(UserError, match=r"people-annotation-test\.csv.*--no-evaluate"):
+        held_out(root)
+
+
+# --- seeds and intervals --------------------------------------------------------------------------
+
+
+def test_seeds_of_one_system_are_averaged_and_their_spread_told():
+    def scores(*values):
+        return {metric: torch.tensor(values, dtype=torch.float64) for metric in METRICS}
+
+    values = {"new@0": scores(1, 2, 3, 6), "old": scores(0, 0, 1, 1), "new@1": scores(2, 3, 4, 7)}
+    table = Evaluation(values, torch.tensor([True, True, False, False]), ("p", "p", "q", "q")).table()
+    assert list(table["all"]) == ["new", "old"]
+    new = table["all"]["new"]["ssim"]
+    assert new.mean == 3.5 and new.spread == pytest.approx(math.sqrt(0.5))
+    assert (new.low, new.high) == (2, 5)  # of the seeds' mean: person p has 2, person q has 5
+    assert math.isnan(table["all"]["old"]["ssim"].spread)
+    same = table["same_camera"]["new"]["ssim"]
+    assert same.mean == 2 and math.isnan(same.low)  # one person only
+    assert [system_of(name) for name in ("a@0", "a-b@12", "me@home", "@1", "a")] == [
+        "a", "a-b", "me@home", "@1", "a"
+    ]  # fmt: skip
+
+
+def test_an_interval_of_two_persons_is_the_one_worked_out_by_hand():
+    """Draws of two persons from (a: mean 1 of 3 pairs, b: mean 5 of 1): aa 1/4, ab 1/2, bb 1/4; ab gives 8/4 = 2."""
+    values, people = torch.tensor([0.0, 1.0, torch.nan, 2.0, 5.0]), ["a", "a", "a", "a", "b"]
+    assert interval(values, people) == (1, 5)
+    assert interval(values, people, level=0.4) == (2, 2)  # the inner 40 % of draws are all ab
+    assert interval(values, people, level=0.8) == (1, 5)
+    assert all(math.isnan(end) for end in interval(values[:4], people[:4]))  # of one person nothing follows
+    assert interval(torch.tensor([math.inf, 1.0, math.inf]), ["a", "b", "c"])[1] == math.inf
+
+
+def test_an_interval_holds_the_truth_as_often_as_it_says():
+    """200 experiments: 30 persons of 8 pairs each, persons and pairs both spread by 1 around 0.
+
+    95 % intervals must hold 0 in about 95 % of them (a percentile bootstrap of 30 is a little narrow); drawn by single
+    pairs, as if these were independent, they hold it far less often.
+    """
+    generator = torch.Generator().manual_seed(0)
+    people = [str(i) for i in range(30) for _ in range(8)]
+    pairs = [str(i) for i in range(240)]
+    held = {"people": 0, "pairs": 0}
+    for seed in range(200):
+        own = torch.randn(30, 1, generator=generator) + torch.randn(30, 8, generator=generator)
+        for name, groups in (("people", people), ("pairs", pairs)):
+            low, high = interval(own.flatten(), groups, resamples=400, seed=seed)
+            held[name] += low <= 0 <= high
+    assert 0.90 <= held["people"] / 200 <= 0.98
+    assert held["pairs"] / 200 < 0.65
+
+
+# --- pictures of other programs -------------------------------------------------------------------
+
+NAMINGS = {
+    "PATN": ("{a}.jpg___{b}.jpg_vis.jpg", 5),
+    "PATN without endings": ("{a}___{b}.png", 1),
+    "pose-gan": ("{a}.jpg_{b}.jpg.jpg", 1),
+    "pose-gan, input and target beside": ("{a}.jpg_{b}.jpg.png", 3),
+    "folders": ("{a}/{b}.PNG", 1),
+    "folders with endings": ("{a}.jpg/{b}.jpg", 1),
+}
+
+
+def write_answers(folder, test, naming, count=1):
+    """Pictures of flat colour, another for each pair, the last of ``count`` side by side."""
+    for i in range(len(test)):
+        a, b = (test[i][f"{role}_name"].removesuffix(".jpg") for role in ("source", "target"))
+        path = folder / naming.format(a=a, b=b)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.zeros((test.size[0], count * test.size[1], 3), np.uint8)
+        pixels[:, -test.size[1] :] = (7 * i) % 256
+        Image.fromarray(pixels).save(path, format="PNG")
+
+
+@pytest.mark.parametrize("naming", NAMINGS)
+def test_pictures_are_found_by_the_names_that_the_field_gives_them(naming, people, tmp_path):
+    test = some(people[1], 20)
+    write_answers(tmp_path, test, *NAMINGS[naming])
+    answer = of_folder(tmp_path, test)
+    for start in (0, 10):
+        made = answer(torch.utils.data.default_collate([test[i] for i in range(start, start + 10)]))
+        assert made.shape == (10, 3, *test.size)
+        for i, picture in enumerate(to_uint8(made), start):
+            assert (picture == (7 * i) % 256).all()
+
+
+def test_a_folder_of_the_targets_is_a_perfect_answer(people, tmp_path):
+    test = some(people[1], 6)
+    for i in range(6):
+        item = test[i]
+        Image.fromarray(to_uint8(item["target_image"])).save(
+            tmp_path / f"{item['source_name']}___{item['target_name']}_vis.png"
+        )
+    means = evaluate({"theirs": of_folder(tmp_path, test), "copy": copy_source}, test, quiet=True).means()
+    assert means["all"]["theirs"]["l1"] < 1e-6 < means["all"]["copy"]["l1"]
+
+
+def test_faults_of_a_folder_are_counted_and_named(people, tmp_path):
+    test = some(people[1], 20)
+    with pytest.raises(UserError, match="none: no such folder"):
+        of_folder(tmp_path / "none", test)
+    write_answers(tmp_path, test, "{a}___{b}.png")
+    first, second = (f"{test[i]['source_name'][:-4]}___{test[i]['target_name'][:-4]}" for i in (0, 1))
+
+    twice = tmp_path / f"{first}_vis.jpg"
+    twice.write_bytes((tmp_path / f"{first}.png").read_bytes())
+    with pytest.raises(
+        UserError, match=f"1 pairs have more than one picture: {first}.png and {first}_vis.jpg"
+    ):
+        of_folder(tmp_path, test)
+    twice.unlink()
+
+    Image.new("RGB", (64, 64)).save(tmp_path / f"{second}.png")
+    Image.new("RGB", (128, 128)).save(tmp_path / f"{first}.png")  # two side by side: nobody writes that
+    with pytest.raises(
+        UserError, match=rf"2 of 20 pictures are not 128x64.*{first}.png \(128x128\), {second}.png \(64x64"
+    ):
+        of_folder(tmp_path, test)
+
+    (tmp_path / f"{second}.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=f"{second}.png: not a picture"):
+        of_folder(tmp_path, test)
+
+    for name in (first, second):
+        (tmp_path / f"{name}.png").unlink()
+    a, b = test[0]["source_name"], test[0]["target_name"]
+    with pytest.raises(UserError, match=f"2 of 20 pairs have no picture: {a} -> {b}, .*FROM___TO.png"):
+        of_folder(tmp_path, test)

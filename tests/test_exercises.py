@@ -3,6 +3,7 @@
 import ast
 import importlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from course import NOTEBOOKS
 from course import SOLUTIONS as SOLUTION_NOTEBOOKS
 
 from sdgan_lib import exercises
-from sdgan_lib.exercises._verdict import Wrong, compare, exercise, number
+from sdgan_lib.exercises._verdict import Wrong, compare, exercise, name_mistake, number
 
 CHECKS = sorted(name for name in exercises.__all__ if name.startswith("check_"))
 WRONG: dict[str, list] = {}
@@ -93,9 +94,8 @@ def test_wrong_answers_are_told_what_is_wrong(check):
         assert verdict.status == "wrong", f"{words}: {verdict}"
         assert words in verdict.message, verdict
         messages.add(verdict.message)
-    meant = [
-        m for m in messages if "differs most at" not in m and "is wanted." not in m.partition(" has shape")[2]
-    ]
+    general = re.compile(r"( where \S+| has shape .*) is wanted\.$")
+    meant = [message for message in messages if not general.search(message)]
     assert len(meant) >= 2, "two misconceptions need two messages of their own"
 
 
@@ -112,12 +112,14 @@ def test_no_answer_of_any_kind_makes_a_check_raise(check, answer):
         assert "a function is wanted" in verdict.message
 
 
-# The judge itself
+# The verdict itself
 
 
 @exercise
 def check_double(answer) -> str:
-    compare(answer(torch.arange(3.0)), torch.tensor([0.0, 2.0, 4.0]), {"that is half": torch.arange(3.0) / 2})
+    compare(
+        answer(torch.arange(3.0)), torch.tensor([0.0, 2.0, 4.0]), [("that is half", torch.arange(3.0) / 2)]
+    )
     return "doubled"
 
 
@@ -171,6 +173,24 @@ def test_compare_takes_nan_for_nan_and_keeps_to_its_tolerance():
     compare(value, torch.tensor([1.001, torch.nan]), rtol=1e-2)
     with pytest.raises(Wrong, match="holds NaN"):
         compare(value, torch.ones(2))
+
+
+def test_a_wrong_number_is_told_without_an_index():
+    with pytest.raises(Wrong, match=r"^the loss is 2 where 3 is wanted\.$"):
+        compare(torch.tensor(2.0), torch.tensor(3.0), what="the loss")
+
+
+def test_the_first_mistake_with_the_value_found_is_named():
+    mistakes = [("no", 1), ("yes", 2), ("too late", 2)]
+    name_mistake(3, mistakes)
+    with pytest.raises(Wrong, match=r"^yes$"):
+        name_mistake(2, mistakes)
+    with pytest.raises(Wrong, match=r"^no$"):
+        name_mistake(1.001, mistakes, same=lambda one, other: abs(one - other) < 0.01)
+
+
+def test_the_right_value_passes_although_a_mistake_happens_to_give_it():
+    compare(torch.ones(2), torch.ones(2), [("never said", torch.ones(2))])
 
 
 def test_one_number_is_a_float_or_a_tensor_with_one_value():

@@ -69,7 +69,7 @@ def test_the_pose_code_reaches_every_scale():
     size = (64, 64)
     inputs = make_inputs(torch.rand(1, 3, *size), standing(1, size), standing(1, size, seed=1))
     before = generator(inputs).images
-    for i, up in enumerate(generator.pose_up):
+    for i, up in enumerate(generator.ups):
         handle = up.register_forward_hook(lambda module, args, out: torch.zeros_like(out))
         after = generator(inputs).images
         handle.remove()
@@ -82,7 +82,7 @@ def test_the_code_that_is_up_sampled_is_the_pose_streams():
     size = (64, 64)
     inputs = make_inputs(torch.rand(1, 3, *size), standing(1, size), standing(1, size, seed=1))
     given = []
-    for up in generator.pose_up:
+    for up in generator.ups:
         up.register_forward_pre_hook(lambda module, args: given.append(args[0]))
     generator(inputs)
     code = generator.encoder.pose(inputs.target_heatmaps)[-1]

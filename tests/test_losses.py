@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from sdgan_lib.errors import UserError
 from sdgan_lib.losses import (
     LossConfig,
     discriminator_loss,
@@ -101,7 +102,7 @@ def test_nearest_neighbour_equals_a_loop():
 
 
 def test_vgg_features_need_a_file_and_read_it(tmp_path):
-    with pytest.raises(FileNotFoundError, match="vgg19"):
+    with pytest.raises(UserError, match="vgg19"):
         vgg_features(tmp_path / "vgg.pt")
     from torchvision.models import vgg19
 

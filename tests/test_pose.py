@@ -82,7 +82,7 @@ def test_bad_annotations_are_named(ys, xs, message):
 
 
 def test_to_annotation_refuses_a_batch():
-    with pytest.raises(ValueError, match="one pose"):
+    with pytest.raises(ValueError, match=r"must have shape \[18, 2\], got \[2, 18, 2\]"):
         to_annotation(torch.zeros(2, 18, 2))
 
 

@@ -22,11 +22,12 @@ from sdgan_lib.checkpoints import (
     read_exported,
 )
 from sdgan_lib.discriminators import DiscriminatorConfig
-from sdgan_lib.generators import SYSTEMS, GeneratorConfig
+from sdgan_lib.generators import GeneratorConfig
 from sdgan_lib.heatmaps import decode, heatmaps
 from sdgan_lib.inputs import make_inputs
 from sdgan_lib.losses import LossConfig
-from sdgan_lib.presets import PRESETS, Preset, Recipe
+from sdgan_lib.presets import PRESETS, Preset, Recipe, schedule
+from sdgan_lib.systems import SYSTEMS
 from sdgan_lib.training import Budget, Trainer, TrainingError, read_log, train
 
 SIZE = (32, 32)
@@ -116,8 +117,8 @@ def test_the_discriminator_learns_to_tell_real_from_generated():
     assert losses[-1] < 0.6 * losses[0]
     inputs = make_inputs(batch["source_image"], batch["source_pose"], batch["target_pose"])
     with torch.no_grad():
-        real = trainer.judge(trainer.judge.reals(batch["target_image"]), inputs)
-        fake = trainer.judge(trainer.generator(inputs).images, inputs)
+        real = trainer.discriminator(trainer.discriminator.reals(batch["target_image"]), inputs)
+        fake = trainer.discriminator(trainer.generator(inputs).images, inputs)
     assert all(r.mean() > f.mean() for r, f in zip(real, fake, strict=True))
 
 
@@ -135,22 +136,23 @@ def test_the_average_follows_the_generator_slowly():
 
 def test_rates_fall_to_a_fiftieth_over_the_last_share():
     trainer = Trainer(tiny(generator_rate=1.0, discriminator_rate=0.5, decay_share=0.5), device="cpu")
+    batch = collate(Blobs(), range(2))
     for progress, factor in ((0.0, 1.0), (0.5, 1.0), (0.75, 0.51), (1.0, 0.02)):
-        trainer.set_progress(progress)
+        stage = schedule(trainer.preset, progress, SIZE)
+        assert (stage.generator_rate, stage.discriminator_rate) == pytest.approx((factor, 0.5 * factor))
+        trainer.train_step(batch, progress)
         assert trainer.generator_optimiser.param_groups[0]["lr"] == pytest.approx(factor)
-        assert trainer.judge_optimiser.param_groups[0]["lr"] == pytest.approx(0.5 * factor)
+        assert trainer.discriminator_optimiser.param_groups[0]["lr"] == pytest.approx(0.5 * factor)
 
 
 def test_the_discriminators_come_in_when_the_recipe_says(tmp_path):
     trainer = Trainer(tiny(adversarial_start=0.5), device="cpu")
     batch = collate(Blobs(), range(3))
-    before = [p.clone() for p in trainer.judge.parameters()]
-    trainer.set_progress(0.49)
-    assert set(trainer.train_step(batch)) == {"l1"}
-    assert all(torch.equal(a, b) for a, b in zip(before, trainer.judge.parameters(), strict=True))
-    trainer.set_progress(0.5)
-    assert set(trainer.train_step(batch)) == {"l1", "d_loss", "adversarial"}
-    assert not any(torch.equal(a, b) for a, b in zip(before, trainer.judge.parameters(), strict=True))
+    before = [p.clone() for p in trainer.discriminator.parameters()]
+    assert set(trainer.train_step(batch, 0.49)) == {"l1"}
+    assert all(torch.equal(a, b) for a, b in zip(before, trainer.discriminator.parameters(), strict=True))
+    assert set(trainer.train_step(batch, 0.5)) == {"l1", "d_loss", "adversarial"}
+    assert not any(torch.equal(a, b) for a, b in zip(before, trainer.discriminator.parameters(), strict=True))
 
 
 def test_halved_pairs_show_the_joints_where_the_halved_poses_say():
@@ -173,13 +175,15 @@ def test_a_run_begins_at_half_size_until_the_discriminators_come_in_where_the_de
 ):
     preset = tiny(half_size=0.4, adversarial_start=adversarial_start)
     preset = replace(preset, generator=replace(preset.generator, depth=depth))
-    seen, step = [], Trainer.train_step
+    seen, prepare = [], Trainer.prepare
 
-    def noting(trainer, batch):
-        seen.append(batch["target_image"].shape[-1])
-        return step(trainer, batch)
+    def noting(trainer, batch, stage):
+        inputs, reals = prepare(trainer, batch, stage)
+        seen.append(reals[-1].shape[-1])
+        assert inputs.size == stage.size == (seen[-1], seen[-1])
+        return inputs, reals
 
-    monkeypatch.setattr(Trainer, "train_step", noting)
+    monkeypatch.setattr(Trainer, "prepare", noting)
     train(Blobs(), preset, tmp_path, Budget(steps=10), device="cpu", quiet=True)
     assert seen == sides
 
@@ -320,8 +324,8 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path, monkeypatch):
     """A finite loss can still send a weight to infinity; the checkpoint before it must survive."""
     real_step = Trainer.train_step
 
-    def step(self, batch):
-        terms = real_step(self, batch)
+    def step(self, batch, progress):
+        terms = real_step(self, batch, progress)
         if self.step == 2:
             next(self.generator.parameters()).data.fill_(torch.inf)
         return terms

@@ -1,15 +1,50 @@
 """Checks for the course's exercises: ``check_…(your_answer)`` returns a :class:`Verdict`, shown as one line.
 
-Every check compares with the library on fresh random input and names the misconception behind a likely wrong
-answer. One module per notebook; all checks are found here.
+Every check compares with the library on fresh random input and names the mistake behind a likely wrong answer.
+One module per notebook; all checks are found here.
 """
 
-from sdgan_lib.exercises import adversarial, encoders, generators, poses, start, warping
 from sdgan_lib.exercises._verdict import Verdict
+from sdgan_lib.exercises.adversarial import (
+    check_discriminator_loss,
+    check_generator_step,
+    check_judged_pictures,
+    check_mended_step,
+)
+from sdgan_lib.exercises.encoders import (
+    check_blind_pair,
+    check_receptive_fields,
+    check_stream_inputs,
+    check_two_streams,
+)
+from sdgan_lib.exercises.generators import check_attention, check_diagnosis, check_stack, check_up_block
+from sdgan_lib.exercises.poses import check_flip, check_joint_map, check_lost_sigma, check_two_pixels
+from sdgan_lib.exercises.start import check_flattered, check_missing, check_person_l1
+from sdgan_lib.exercises.warping import check_map_at, check_pixels, check_warp_faults, check_weighted_fit
 
-__all__ = ["Verdict"]
-for _module in (start, poses, encoders, warping, generators, adversarial):
-    for _name in vars(_module):
-        if _name.startswith("check_"):
-            globals()[_name] = getattr(_module, _name)
-            __all__.append(_name)
+__all__ = [
+    "Verdict",
+    "check_attention",
+    "check_blind_pair",
+    "check_diagnosis",
+    "check_discriminator_loss",
+    "check_flattered",
+    "check_flip",
+    "check_generator_step",
+    "check_joint_map",
+    "check_judged_pictures",
+    "check_lost_sigma",
+    "check_map_at",
+    "check_mended_step",
+    "check_missing",
+    "check_person_l1",
+    "check_pixels",
+    "check_receptive_fields",
+    "check_stack",
+    "check_stream_inputs",
+    "check_two_pixels",
+    "check_two_streams",
+    "check_up_block",
+    "check_warp_faults",
+    "check_weighted_fit",
+]

@@ -1,13 +1,17 @@
-"""How an exercise is judged: a check compares an answer with the library and names the likely misconception."""
+"""What all checks share: the verdict, the comparison with the library, and the name of the likely mistake."""
 
 import functools
+import operator
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
+
+Mistakes = Iterable[tuple[str, object]]
+"""What may have gone wrong: pairs of a message for the learner and the value that this mistake gives."""
 
 _MARKS = {"open": "○", "wrong": "✗", "passed": "✓"}
 
@@ -45,13 +49,19 @@ class _Failed(Exception):
     """The learner's function raised."""
 
 
-def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
+def exercise(check: Callable[..., str] | None = None, *, function: bool = True) -> Callable[..., Verdict]:
     """Turn ``check(answer) -> praise`` into a check that never raises and returns a :class:`Verdict`.
 
     The body calls the answer and raises :class:`Wrong` for what it finds; what it returns is said to the learner
     who passed. An answer is *open* while it is ``None`` or ``...``, raises ``NotImplementedError`` or returns
     ``None``. Any other exception inside the answer is a wrong answer, told with its type and line.
+
+    Args:
+        check: the check's body.
+        function: whether the answer is a function; ``@exercise(function=False)`` is for an answer that is a value.
     """
+    if check is None:
+        return functools.partial(exercise, function=function)
 
     @functools.wraps(check)
     def judged(answer) -> Verdict:
@@ -59,7 +69,11 @@ def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
         try:
             if answer is None or answer is ...:
                 raise Open
-            message, status = check(_watched(answer) if callable(answer) else answer), "passed"
+            if function and not callable(answer):
+                raise Wrong(
+                    f"a function is wanted, not a {type(answer).__name__}: give its name, without brackets."
+                )
+            message, status = check(watched(answer) if function else answer), "passed"
         except Open:
             message, status = (
                 "still open. Write your answer in the cell above and run both cells again.",
@@ -72,7 +86,7 @@ def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
     return judged
 
 
-def _watched(answer: Callable) -> Callable:
+def watched(answer: Callable) -> Callable:
     """The learner's function; a stub raises Open, an error inside it becomes a readable _Failed."""
 
     @functools.wraps(answer, updated=())
@@ -93,12 +107,6 @@ def _watched(answer: Callable) -> Callable:
     return call
 
 
-def must_be_function(answer) -> None:
-    """Raise :class:`Wrong` for an answer that cannot be called."""
-    if not callable(answer):
-        raise Wrong(f"a function is wanted, not a {type(answer).__name__}: give its name, without brackets.")
-
-
 def number(value, what: str = "the answer", *, tensor: bool = False) -> Tensor:
     """The one number that ``value`` is or holds, as float32 ``[]`` without gradient; else :class:`Wrong`.
 
@@ -115,10 +123,19 @@ def number(value, what: str = "the answer", *, tensor: bool = False) -> Tensor:
         raise Wrong(message) from error
 
 
+def name_mistake(
+    found: object, mistakes: Mistakes, same: Callable[[object, object], bool] = operator.eq
+) -> None:
+    """Raise :class:`Wrong` with the message of the first of the ``mistakes`` whose value is ``found``, if any."""
+    for message, mistaken in mistakes:
+        if same(found, mistaken):
+            raise Wrong(message)
+
+
 def compare(
     found: Tensor,
     expected: Tensor,
-    misconceptions: Mapping[str, Tensor] | None = None,
+    mistakes: Mistakes = (),
     *,
     what: str = "the result",
     rtol: float = 1e-4,
@@ -126,32 +143,27 @@ def compare(
 ) -> None:
     """Raise :class:`Wrong` unless ``found`` equals ``expected`` (NaN equals NaN) within the tolerances.
 
-    ``misconceptions`` maps a message to the value that the mistake it names would give: when ``found`` is one of
-    them, its message is what the learner reads; otherwise type, shape, or place and size of the difference.
+    When ``found`` is the value of one of the ``mistakes``, the learner reads its message; otherwise type, shape,
+    or place and size of the difference.
     """
     if not isinstance(found, Tensor):
         raise Wrong(
             f"{what} is a {type(found).__name__}; a tensor of shape {list(expected.shape)} is wanted."
         )
 
-    def same(other: Tensor) -> bool:
-        if found.shape != other.shape:
+    def same(one: Tensor, other: Tensor) -> bool:
+        if one.shape != other.shape:
             return False
-        close = torch.isclose(found.double(), other.double(), rtol=rtol, atol=atol, equal_nan=True)
-        return bool(close.all())
+        return torch.allclose(one.double(), other.double(), rtol=rtol, atol=atol, equal_nan=True)
 
-    if same(expected):
+    if same(found, expected):
         return
-    for message, mistaken in (misconceptions or {}).items():
-        if same(mistaken):
-            raise Wrong(message)
+    name_mistake(found, mistakes, same)
     if found.shape != expected.shape:
         raise Wrong(f"{what} has shape {list(found.shape)}; {list(expected.shape)} is wanted.")
     if bool((found.isnan() & ~expected.isnan()).any()):
         raise Wrong(f"{what} holds NaN where a number is wanted (a missing joint is NaN, and so is 0/0).")
     difference = (found.double() - expected.double()).abs().nan_to_num(torch.inf)
-    place = [int(i) for i in torch.unravel_index(difference.argmax(), difference.shape)]
-    raise Wrong(
-        f"{what} differs most at index {place}: {found[tuple(place)].item():.4g} where "
-        f"{expected[tuple(place)].item():.4g} is wanted."
-    )
+    place = torch.unravel_index(difference.argmax(), difference.shape)
+    where = f"differs most at index {[int(i) for i in place]}:" if place else "is"
+    raise Wrong(f"{what} {where} {found[place].item():.4g} where {expected[place].item():.4g} is wanted.")

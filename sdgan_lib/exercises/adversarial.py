@@ -1,6 +1,7 @@
 """Checks of the exercises of notebook 05_adversarial_training."""
 
 import copy
+import functools
 from collections.abc import Callable
 
 import torch
@@ -8,41 +9,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdgan_lib.discriminators import DiscriminatorConfig, MultiScaleDiscriminator
-from sdgan_lib.exercises._verdict import Wrong, compare, exercise, must_be_function, number
+from sdgan_lib.exercises._verdict import Mistakes, Wrong, compare, exercise, number
 from sdgan_lib.losses import discriminator_loss, generator_adversarial_loss
 
 
 @exercise
 def check_discriminator_loss(my_discriminator_loss: Callable[[list[Tensor], list[Tensor]], Tensor]) -> str:
-    """`my_discriminator_loss(real, fake)`: logits of each scale -> one number, summed over the scales (log loss)."""
-    must_be_function(my_discriminator_loss)
+    """``my_discriminator_loss(real, fake)``: logits of each scale to one number, summed over scales (log loss)."""
     generator = torch.Generator().manual_seed(5)
     shapes = [(2, 1, 4, 2), (2, 1, 8, 4), (2, 1, 16, 8)]
     real, fake = ([2 * torch.randn(shape, generator=generator) + 0.5 for shape in shapes] for _ in range(2))
-    mistakes = {
-        "The labels are swapped: this rewards low logits for real pictures. A positive logit means 'real', so "
-        "-log D(real) is softplus(-real).": discriminator_loss(fake, real),
-        "The generated pictures are forgotten: a discriminator that calls everything real would have loss 0.": sum(
-            F.softplus(-r).mean() for r in real
-        ),
-        "The real pictures are forgotten: a discriminator that calls everything generated would have loss 0.": sum(
-            F.softplus(f).mean() for f in fake
-        ),
-        "You took the sum over the patches where the mean is wanted: the largest scale, with the most patches, "
-        "would drown the others.": sum(
-            F.softplus(-r).sum() + F.softplus(f).sum() for r, f in zip(real, fake, strict=True)
-        ),
-        "You took the mean over the scales; eq. (6) adds one game per scale.": discriminator_loss(real, fake)
-        / 3,
-        "You took the mean of the real and the generated term; eq. (6) adds the two.": discriminator_loss(
-            real, fake
-        )
-        / 2,
-        "The sign is that of eq. (6), which the discriminator makes as large as it can. An optimiser makes a loss "
-        "small: put a minus in front.": -discriminator_loss(real, fake),
-    }
     found = number(my_discriminator_loss(real, fake), "the loss", tensor=True)
-    compare(found, discriminator_loss(real, fake), mistakes)
+    compare(found, discriminator_loss(real, fake), _loss_mistakes(real, fake), what="the loss")
     for real_logit, fake_logit in ((-200.0, 200.0), (200.0, -200.0)):
         far = [torch.full((2, 1), real_logit)], [torch.full((2, 1), fake_logit)]
         found = number(my_discriminator_loss(*far), "the loss", tensor=True)
@@ -64,151 +42,229 @@ def check_discriminator_loss(my_discriminator_loss: Callable[[list[Tensor], list
     )
 
 
+def _loss_mistakes(real: list[Tensor], fake: list[Tensor]) -> Mistakes:
+    right = discriminator_loss(real, fake)
+    for_real, for_fake = [F.softplus(-r) for r in real], [F.softplus(f) for f in fake]
+    pooled = [torch.cat([patches.flatten() for patches in terms]) for terms in (for_real, for_fake)]
+    return [
+        (
+            "The labels are swapped: this rewards low logits for real pictures. A positive logit means 'real', so "
+            "-log D(real) is softplus(-real).",
+            discriminator_loss(fake, real),
+        ),
+        (
+            "The generated pictures are forgotten: a discriminator that calls everything real would have loss 0.",
+            sum(term.mean() for term in for_real),
+        ),
+        (
+            "The real pictures are forgotten: a discriminator that calls everything generated would have loss 0.",
+            sum(term.mean() for term in for_fake),
+        ),
+        (
+            "You took the sum over the patches where the mean is wanted: the largest scale, with the most patches, "
+            "would drown the others.",
+            sum(term.sum() for term in for_real + for_fake),
+        ),
+        (
+            "You put the patches of all scales into one mean: the largest scale, with the most patches, would drown "
+            "the others. Take the mean of each scale, then add the scales.",
+            pooled[0].mean() + pooled[1].mean(),
+        ),
+        ("You took the mean over the scales; eq. (6) adds one game per scale.", right / len(real)),
+        ("You took the mean of the real and the generated term; eq. (6) adds the two.", right / 2),
+        (
+            "The sign is that of eq. (6), which the discriminator makes as large as it can. An optimiser makes a loss "
+            "small: put a minus in front.",
+            -right,
+        ),
+    ]
+
+
 @exercise
 def check_generator_step(my_generator_step: Callable) -> str:
-    """`my_generator_step(generator, judge, optimiser, x)`: makes one step of the generator and returns its loss.
+    """``my_generator_step(generator, judge, optimiser, x)``: makes one step of the generator and returns its loss.
 
     After it the generator's weights have moved along the gradient of -log D(generator(x)), and nothing else has.
     """
-    must_be_function(my_generator_step)
     generator, judge, x = _small_networks()
-    found = _stepped(my_generator_step, generator, judge, x)
-
-    def step(loss: Callable[[Tensor], Tensor], fresh: bool = True) -> Tensor:
-        network, optimiser = _prepared(generator)
-        if fresh:
-            optimiser.zero_grad()
-        loss(judge(network(x))).backward()
-        optimiser.step()
-        return _flat(network)
-
-    expected = step(lambda z: generator_adversarial_loss([z]))
-    mistakes = {
-        "The generator has not moved. Was its picture detached, or made under no_grad? Here the gradient must flow "
-        "through the discriminator into the picture, and on into the generator. Or was optimiser.step() left "
-        "out?": _flat(generator),
-        "This is the saturating loss log(1 - D(fake)): right in sign, but its gradient dies while the "
-        "discriminator is sure of itself. Take -log D(fake) = softplus(-logit).": step(
-            lambda z: -F.softplus(z).mean()
-        ),
-        "These are the discriminator's labels: with softplus(logit) the generator learns to look MORE generated. "
-        "The generator wants its pictures to be called real: softplus(-logit).": step(
-            lambda z: F.softplus(z).mean()
-        ),
-        "Old gradients are still in there: PyTorch adds to .grad until zero_grad() is called.": step(
-            lambda z: generator_adversarial_loss([z]), fresh=False
-        ),
-        "The step goes by the hinge loss; the log loss is asked for.": step(lambda z: -z.mean()),
-    }
-    if not torch.equal(found["judge"], _flat(judge)):
+    network, optimiser = _prepared(generator)
+    watched_judge = copy.deepcopy(judge)
+    loss = my_generator_step(network, watched_judge, optimiser, x)
+    if not torch.equal(_flat(watched_judge), _flat(judge)):
         raise Wrong(
             "The discriminator's weights have changed. In the generator's step only the generator moves: step the "
             "optimiser you are given, and no other."
         )
-    compare(found["generator"], expected, mistakes, what="the generator's weights")
+
+    found, right = _flat(network), _stepped(generator, judge, x, _wanted)
+    compare(found, right, _step_mistakes(generator, judge, x), what="a weight of the generator")
     with torch.no_grad():
-        value = generator_adversarial_loss([judge(generator(x))])
-    compare(number(found["loss"], "the loss", tensor=True), value, what="the loss you return")
+        value = _wanted(judge(generator(x)))
+    compare(number(loss, "the loss", tensor=True), value, what="the loss you return")
     return "right: the gradient flows through the discriminator, which itself stands still."
+
+
+def _wanted(logits: Tensor) -> Tensor:
+    return generator_adversarial_loss([logits])
+
+
+def _stepped(
+    generator: nn.Module, judge: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor], fresh: bool = True
+) -> Tensor:
+    """The generator's weights after one step by ``loss`` of the logits, with or without a call of zero_grad."""
+    network, optimiser = _prepared(generator)
+    if fresh:
+        optimiser.zero_grad()
+    loss(judge(network(x))).backward()
+    optimiser.step()
+    return _flat(network)
+
+
+def _step_mistakes(generator: nn.Module, judge: nn.Module, x: Tensor) -> Mistakes:
+    stepped = functools.partial(_stepped, generator, judge, x)
+    return [
+        (
+            "The generator has not moved. Was its picture detached, or made under no_grad? Here the gradient must flow "
+            "through the discriminator into the picture, and on into the generator. Or was optimiser.step() left "
+            "out?",
+            _flat(generator),
+        ),
+        (
+            "This is the saturating loss log(1 - D(fake)): right in sign, but its gradient dies while the "
+            "discriminator is sure of itself. Take -log D(fake) = softplus(-logit).",
+            stepped(lambda z: -F.softplus(z).mean()),
+        ),
+        (
+            "These are the discriminator's labels: with softplus(logit) the generator learns to look MORE generated. "
+            "The generator wants its pictures to be called real: softplus(-logit).",
+            stepped(lambda z: F.softplus(z).mean()),
+        ),
+        (
+            "Old gradients are still in there: PyTorch adds to .grad until zero_grad() is called.",
+            stepped(_wanted, fresh=False),
+        ),
+        ("The step goes by the hinge loss; the log loss is asked for.", stepped(lambda z: -z.mean())),
+    ]
 
 
 @exercise
 def check_mended_step(my_mended_step: Callable) -> str:
-    """`my_mended_step(generator, judge, averaged, generator_optimiser, judge_optimiser, x, real, decay)`.
+    """``my_mended_step(generator, judge, averaged, generator_optimiser, judge_optimiser, x, real, decay)``.
 
     One whole step. Run three times; generator, discriminator and average must then be what a right loop makes.
     """
-    must_be_function(my_mended_step)
     found = _three_steps(my_mended_step)
-    right = _three_steps(_loop())
-    mistakes = {
-        "detach": "The discriminator's loss still reaches the generator: its gradient is added to the generator's, "
-        "which so learns to be caught. Cut the graph before the discriminator's loss: fake.detach().",
-        "both": "The discriminator's optimiser steps after the generator's loss, too: so the discriminator learns "
-        "to be fooled. The generator's loss may move the generator only.",
-        "stale judge": "The discriminator's optimiser still finds old gradients: what the generator's loss left in "
-        "the discriminator. Call its zero_grad() right before its own backward().",
-        "stale generator": "The generator's optimiser finds old gradients: PyTorch adds to .grad until zero_grad() "
-        "is called. Call it once per step.",
-        "average": "The average runs the wrong way: with decay 0.9 it keeps 0.1 of itself and takes 0.9 of the "
-        "newest weights, so it averages nothing. Keep decay of the old, add 1 - decay of the new.",
-        "no average": "The average has not moved: the pictures you would look at later come from the first "
-        "weights.",
-        "labels": "The generator uses the discriminator's label for its pictures: it learns to be caught. It "
-        "wants them to be called real.",
-        "idle": "No weight has moved: where are the backward() and step() of both networks?",
-        "frozen judge": "The discriminator does not learn: it never makes a step.",
-        "frozen generator": "The generator does not learn: its picture was cut off (detached) in its own step too, "
-        "or its optimiser never steps.",
-    }
-    compare(
-        found, right, {text: _three_steps(_loop(fault)) for fault, text in mistakes.items()}, what="a weight"
-    )
+    mistakes = [(message, _three_steps(_loop(fault))) for fault, message in _LOOP_FAULTS]
+    compare(found, _three_steps(_loop()), mistakes, what="a weight")
     return "mended: discriminator, generator and average are what a right loop makes, three steps on."
+
+
+_LOOP_FAULTS = [
+    (
+        "detach",
+        "The discriminator's loss still reaches the generator: its gradient is added to the generator's, which so "
+        "learns to be caught. Cut the graph before the discriminator's loss: fake.detach().",
+    ),
+    (
+        "both",
+        "The discriminator's optimiser steps after the generator's loss, too: so the discriminator learns to be "
+        "fooled. The generator's loss may move the generator only.",
+    ),
+    (
+        "stale judge",
+        "The discriminator's optimiser still finds old gradients: what the generator's loss left in the "
+        "discriminator. Call its zero_grad() right before its own backward().",
+    ),
+    (
+        "stale generator",
+        "The generator's optimiser finds old gradients: PyTorch adds to .grad until zero_grad() is called. Call it "
+        "once per step.",
+    ),
+    (
+        "average",
+        "The average runs the wrong way: with decay 0.9 it keeps 0.1 of itself and takes 0.9 of the newest weights, "
+        "so it averages nothing. Keep decay of the old, add 1 - decay of the new.",
+    ),
+    (
+        "no average",
+        "The average has not moved: the pictures you would look at later come from the first weights.",
+    ),
+    (
+        "labels",
+        "The generator uses the discriminator's label for its pictures: it learns to be caught. It wants them to be "
+        "called real.",
+    ),
+    ("idle", "No weight has moved: where are the backward() and step() of both networks?"),
+    ("frozen judge", "The discriminator does not learn: it never makes a step."),
+    (
+        "frozen generator",
+        "The generator does not learn: its picture was cut off (detached) in its own step too, or its optimiser "
+        "never steps.",
+    ),
+]
 
 
 @exercise
 def check_judged_pictures(my_judged_pictures: Callable[[Tensor, list[Tensor]], list[Tensor]]) -> str:
-    """`my_judged_pictures(target [B,3,H,W], generated)`: per scale `[2B,3,h,w]`, real ones first, no gradient.
+    """``my_judged_pictures(target, generated)``: per scale ``[2B, 3, h, w]``, real ones first, no gradient.
 
-    `generated` holds one `[B,3,h,w]` per scale, in any order of scales.
+    ``target`` is ``[B, 3, H, W]``; ``generated`` holds one ``[B, 3, h, w]`` per scale, in any order of scales.
     """
-    must_be_function(my_judged_pictures)
     random = torch.Generator().manual_seed(8)
     for factors, (height, width) in (((4, 2, 1), (32, 16)), ((1, 2), (24, 32))):
         target = torch.rand(2, 3, height, width, generator=random) * 2 - 1
         made = [torch.rand(2, 3, height // f, width // f, generator=random) * 2 - 1 for f in factors]
-        found = my_judged_pictures(target, [image.clone().requires_grad_() for image in made])
-        if not isinstance(found, list | tuple) or len(found) != len(factors):
-            raise Wrong(
-                f"a list of {len(factors)} tensors is wanted, one per scale, in the order of `generated`."
-            )
-        if not all(isinstance(pictures, Tensor) and pictures.ndim == 4 for pictures in found):
-            raise Wrong("every entry of the list must be one tensor [2B, 3, h, w].")
-        sizes, wanted = ([tuple(x.shape[-2:]) for x in images] for images in (found, made))
-        if sizes != wanted:
-            raise Wrong(
-                f"your pictures have the sizes {sizes}; {wanted} are wanted. "
-                + (
-                    "All at full size is what the published code does: it enlarges the small pictures and never "
-                    "shows the discriminator a real picture of their own scale."
-                    if set(sizes) == {(height, width)}
-                    else "Are the scales in another order than in `generated`? Read the size off each picture."
-                )
-            )
+        found = my_judged_pictures(target, [picture.clone().requires_grad_() for picture in made])
+        _check_sizes(found, target, made)
         reals = MultiScaleDiscriminator(DiscriminatorConfig((1,)), factors).reals(target)
-        for i, f in enumerate(factors):
-            _check_scale(found[i], target, reals[i], made[i], f)
+        for pictures, real, fake, factor in zip(found, reals, made, factors, strict=True):
+            _check_scale(pictures, target, real, fake, factor)
     return "right: every discriminator compares like with like, and the generator is left out of this loss."
+
+
+def _check_sizes(found: object, target: Tensor, made: list[Tensor]) -> None:
+    """Raise :class:`Wrong` unless ``found`` holds pictures of the sizes of those ``made``, in the same order."""
+    if not isinstance(found, list | tuple) or len(found) != len(made):
+        raise Wrong(f"a list of {len(made)} tensors is wanted, one per scale, in the order of `generated`.")
+    if not all(isinstance(pictures, Tensor) and pictures.ndim == 4 for pictures in found):
+        raise Wrong("every entry of the list must be one tensor [2B, 3, h, w].")
+    sizes, wanted = ([tuple(x.shape[-2:]) for x in pictures] for pictures in (found, made))
+    if sizes == wanted:
+        return
+    if set(sizes) == {tuple(target.shape[-2:])}:
+        hint = (
+            "All at full size is what the published code does: it enlarges the small pictures and never shows the "
+            "discriminator a real picture of their own scale."
+        )
+    else:
+        hint = "Are the scales in another order than in `generated`? Read the size off each picture."
+    raise Wrong(f"your pictures have the sizes {sizes}; {wanted} are wanted. {hint}")
 
 
 def _check_scale(found: Tensor, target: Tensor, real: Tensor, fake: Tensor, factor: int) -> None:
     what = f"the batch of scale 1/{factor}"
-    size = list(real.shape[-2:])
-
-    def enlarged(mode: str, **more) -> Tensor:
-        return F.interpolate(target, size=size, mode=mode, **more)
-
-    mistakes = {
-        "The generated pictures come first; the discriminator's logits are read as real first.": torch.cat(
-            [fake, real]
+    size = real.shape[-2:]
+    picked = F.interpolate(target, size=size, mode="nearest")
+    bilinear = F.interpolate(target, size=size, mode="bilinear", align_corners=False)
+    mistakes = [
+        (
+            "The generated pictures come first; the discriminator's logits are read as real first.",
+            torch.cat([fake, real]),
         ),
-        "Every second (fourth) pixel is picked, the others are thrown away: stripes turn into false patterns "
-        "(aliasing). The real picture of a smaller scale is an average: avg_pool2d.": torch.cat(
-            [enlarged("nearest"), fake]
+        (
+            "Every second (fourth) pixel is picked, the others are thrown away: stripes turn into false patterns "
+            "(aliasing). The real picture of a smaller scale is an average: avg_pool2d.",
+            torch.cat([picked, fake]),
         ),
-        "Bilinear interpolation looks at four pixels only, however many one small pixel stands for. Average "
-        "them all: avg_pool2d.": torch.cat([enlarged("bilinear", align_corners=False), fake]),
-        "Only the real pictures are there; the generated ones are to follow them in the same batch.": real,
-        "Only the generated pictures are there; the real ones are to stand before them.": fake,
-    }
-    with torch.no_grad():
-        compare(
-            found.detach() if isinstance(found, Tensor) else found,
-            torch.cat([real, fake]),
-            mistakes,
-            what=what,
-        )
+        (
+            "Bilinear interpolation looks at four pixels only, however many one small pixel stands for. Average "
+            "them all: avg_pool2d.",
+            torch.cat([bilinear, fake]),
+        ),
+        ("Only the real pictures are there; the generated ones are to follow them in the same batch.", real),
+        ("Only the generated pictures are there; the real ones are to stand before them.", fake),
+    ]
+    compare(found.detach(), torch.cat([real, fake]), mistakes, what=what)
     if found.requires_grad:
         raise Wrong(
             f"{what} has the right pictures, but its gradient still leads into the generator: in the "
@@ -236,13 +292,6 @@ def _prepared(generator: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
     return network, torch.optim.SGD(network.parameters(), 0.5)
 
 
-def _stepped(step: Callable, generator: nn.Module, judge: nn.Module, x: Tensor) -> dict[str, Tensor]:
-    network, optimiser = _prepared(generator)
-    watched = copy.deepcopy(judge)
-    loss = step(network, watched, optimiser, x)
-    return {"generator": _flat(network), "judge": _flat(watched), "loss": loss}
-
-
 def _three_steps(step: Callable) -> Tensor:
     """All weights of generator, discriminator and average after three steps from the same start."""
     generator, judge, x = _small_networks()
@@ -260,7 +309,7 @@ def _loop(fault: str = "") -> Callable:
 
     def step(generator, judge, averaged, generator_optimiser, judge_optimiser, x, real, decay):
         if fault == "idle":
-            return True
+            return
         fake = generator(x)
         if fault != "stale generator":
             generator_optimiser.zero_grad()
@@ -282,6 +331,5 @@ def _loop(fault: str = "") -> Callable:
         with torch.no_grad():
             for mean, weight in zip(averaged.parameters(), generator.parameters(), strict=True):
                 mean.mul_(keep).add_(weight, alpha=1 - keep)
-        return True
 
     return step

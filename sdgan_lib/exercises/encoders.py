@@ -7,18 +7,27 @@ import torch
 from torch import Tensor, nn
 
 from sdgan_lib.encoders import Encoder, OneStreamEncoder, TwoStreamEncoder, normalise
-from sdgan_lib.exercises._verdict import Open, Wrong, _watched, compare, exercise, must_be_function
+from sdgan_lib.exercises._verdict import (
+    Mistakes,
+    Open,
+    Wrong,
+    compare,
+    exercise,
+    name_mistake,
+    number,
+    watched,
+)
 
 Layers = Sequence[tuple[int, int]]  # (kernel, stride), first layer first
+TwoLists = tuple[list[Tensor], list[Tensor]]  # features of the appearance and the pose stream, level by level
 
 
 @exercise
 def check_receptive_fields(answer) -> str:
     """``my_receptive_fields(kernels, strides)``: the side in pixels after every layer, a list of whole numbers.
 
-    Judged on the library's ``Encoder``, whose receptive fields are measured, and on random stacks of layers.
+    Tried on the library's ``Encoder``, whose receptive fields are measured, and on random stacks of layers.
     """
-    must_be_function(answer)
     encoder = _convolutions_only(Encoder(1, (2, 2, 2, 2)))
     convolutions = [encoder.first, *(down[1] for down in encoder.downs)]
     layers = [(c.kernel_size[0], c.stride[0]) for c in convolutions]
@@ -67,44 +76,59 @@ def _compare_sides(answer: Callable, layers: Layers, expected: list[int]) -> Non
     if found.ndim == 0 or len(found) == 1:
         raise Wrong("Only one number came back; a list with the side after every layer is wanted.")
 
-    def wrongly(step: Callable[[int, int, int, int], tuple[int, int]]) -> Tensor:
+    what = f"for kernels {kernels} and strides {strides} your list"
+    compare(found, torch.tensor(expected, dtype=torch.float64), _side_mistakes(layers), what=what)
+
+
+def _side_mistakes(layers: Layers) -> Mistakes:
+    def walked(step: Callable[[int, int, int, int], tuple[int, int]]) -> Tensor:
         r, j, sides = 1, 1, []
         for kernel, stride in layers:
             r, j = step(r, j, kernel, stride)
             sides.append(r)
         return torch.tensor(sides, dtype=torch.float64)
 
-    doubled = [kernels[0]]
-    for stride in strides[1:]:
-        doubled.append(doubled[-1] * stride)
-    mistakes = {
-        "The jump is missing: you added k − 1 pixels for every layer. After a stride the neighbours lie `j` "
-        "picture pixels apart, so a layer adds (k − 1)·j.": wrongly(lambda r, j, k, s: (r + k - 1, j)),
-        "The jump grew too early: a layer's own stride spreads the features that come *after* it. Add (k − 1)·j "
-        "first, then multiply j by s.": wrongly(lambda r, j, k, s: (r + (k - 1) * j * s, j * s)),
-        "You added k·j: the kernel's own pixel is in r already, only its k − 1 neighbours are new.": wrongly(
-            lambda r, j, k, s: (r + k * j, j * s)
+    first = layers[0][0]
+    strides_after_first = torch.tensor([1, *(stride for _, stride in layers[1:])], dtype=torch.float64)
+    return [
+        (
+            "The jump is missing: you added k − 1 pixels for every layer. After a stride the neighbours lie `j` "
+            "picture pixels apart, so a layer adds (k − 1)·j.",
+            walked(lambda r, j, k, s: (r + k - 1, j)),
         ),
-        "You multiplied the side by the stride. For our encoder (3x3, then 4x4 with stride 2) this happens to be "
-        "right; for other kernels it is not. Follow the jump instead.": torch.tensor(
-            doubled, dtype=torch.float64
+        (
+            "The jump grew too early: a layer's own stride spreads the features that come *after* it. Add (k − 1)·j "
+            "first, then multiply j by s.",
+            walked(lambda r, j, k, s: (r + (k - 1) * j * s, j * s)),
         ),
-        "You used r = (r − 1)·s + k from the first layer on. This formula walks back, from the last layer to the "
-        "picture.": wrongly(lambda r, j, k, s: ((r - 1) * s + k, j)),
-        "The jump does not grow enough: it is the *product* of all strides so far, not the last stride.": wrongly(
-            lambda r, j, k, s: (r + (k - 1) * j, s)
+        (
+            "You added k·j: the kernel's own pixel is in r already, only its k − 1 neighbours are new.",
+            walked(lambda r, j, k, s: (r + k * j, j * s)),
         ),
-    }
-    what = f"for kernels {kernels} and strides {strides} your list"
-    compare(found, torch.tensor(expected, dtype=torch.float64), mistakes, what=what)
+        (
+            "You multiplied the side by the stride. For our encoder (3x3, then 4x4 with stride 2) this happens to be "
+            "right; for other kernels it is not. Follow the jump instead.",
+            first * strides_after_first.cumprod(0),
+        ),
+        (
+            "You used r = (r − 1)·s + k from the first layer on. This formula walks back, from the last layer to the "
+            "picture.",
+            walked(lambda r, j, k, s: ((r - 1) * s + k, j)),
+        ),
+        (
+            "The jump does not grow enough: it is the *product* of all strides so far, not the last stride.",
+            walked(lambda r, j, k, s: (r + (k - 1) * j, s)),
+        ),
+    ]
 
 
-FEATURES = ("one stream", "appearance", "pose")
+STREAMS = ("appearance", "pose")
+FEATURES = ("one stream", *STREAMS)
 INPUTS = ("source picture", "source pose", "target pose")
 COUNT = "features of level 2 that see one pixel"
 
 
-@exercise
+@exercise(function=False)
 def check_stream_inputs(answer) -> str:
     """``my_prediction``: for each input the set of features that change with it, and one count.
 
@@ -177,23 +201,21 @@ def _compare_count(value) -> None:
         y = x.clone()
         y[..., 31, 31] = 1.0
         counted = int((encoder(x)[2] != encoder(y)[2]).any(1).sum())
-    if value == counted:
+    count = number(value, f"{COUNT!r}").item()
+    if count == counted:
         return
-    if value == 144:
-        raise Wrong(
+    mistakes = [
+        (
             "144 is the question the other way round: a feature of level 2 sees 12x12 pixels. Here one pixel is "
-            "given; the features lie 4 px apart."
-        )
-    if value == 3:
-        raise Wrong(
-            "3 in each direction is right: 12 px of receptive field, 4 px of jump. How many in the plane?"
-        )
-    if value == 1:
-        raise Wrong(
-            "More than 1: receptive fields overlap, because they are 12 px wide and lie only 4 px apart."
-        )
+            "given; the features lie 4 px apart.",
+            144,
+        ),
+        ("3 in each direction is right: 12 px of receptive field, 4 px of jump. How many in the plane?", 3),
+        ("More than 1: receptive fields overlap, because they are 12 px wide and lie only 4 px apart.", 1),
+    ]
+    name_mistake(count, mistakes)
     raise Wrong(
-        f"The count is not {value!r}. In one direction it is the receptive field divided by the jump."
+        f"The count is not {count:g}. In one direction it is the receptive field divided by the jump."
     )
 
 
@@ -201,25 +223,37 @@ def _compare_count(value) -> None:
 def check_two_streams(answer) -> str:
     """``my_two_streams(channels, pose_channels)``: an ``nn.Module`` in the manner of ``TwoStreamEncoder``.
 
-    Called with image ``[B,3,H,W]``, source and target heat maps ``[B,18,H,W]``, it returns two lists, appearance
-    and pose, with one ``[B, c, H / 2**i, W / 2**i]`` per level. Appearance must not depend on the target.
+    Called with picture ``[B, 3, H, W]``, source and target heat maps ``[B, 18, H, W]``, it returns two lists,
+    appearance and pose, with one ``[B, c, H / 2**i, W / 2**i]`` per level. Appearance must not depend on the target.
     """
-    must_be_function(answer)
     for channels, pose_channels in (((4, 8, 8), (4, 8, 8)), ((4, 8), (2, 3))):
         module = answer(channels, pose_channels)
         if not isinstance(module, nn.Module):
             raise Wrong(f"my_two_streams returned a {type(module).__name__}; a torch.nn.Module is wanted.")
-        _judge_streams(module, channels, pose_channels)
+        _check_streams(module, channels, pose_channels)
     return "the appearance does not know where the person is going. So it can be warped to any pose."
 
 
-def _judge_streams(module: nn.Module, channels: Sequence[int], pose_channels: Sequence[int]) -> None:
+def _check_streams(module: nn.Module, channels: Sequence[int], pose_channels: Sequence[int]) -> None:
     generator = torch.Generator().manual_seed(3)
     inputs = [torch.rand(2, c, 32, 16, generator=generator) for c in (3, 18, 18)]
-    call = _watched(module)
+    call = watched(module)
     found = _two_lists(call(*inputs))
-    expected = TwoStreamEncoder(channels, pose_channels)(*inputs)
-    for name, mine, library in zip(("appearance", "pose"), found, expected, strict=True):
+    _check_levels(found, TwoStreamEncoder(channels, pose_channels)(*inputs))
+
+    seen: dict[str, set[str]] = {name: set() for name in STREAMS}
+    for i, key in enumerate(INPUTS):
+        changed = list(inputs)
+        changed[i] = torch.rand(inputs[i].shape, generator=generator)
+        for name, before, after in zip(STREAMS, found, _two_lists(call(*changed)), strict=True):
+            if not all(torch.equal(a, b) for a, b in zip(before, after, strict=False)):
+                seen[name].add(key)
+    _check_seen(**seen)
+    _check_weights(module, found)
+
+
+def _check_levels(found: TwoLists, expected: TwoLists) -> None:
+    for name, mine, library in zip(STREAMS, found, expected, strict=True):
         if len(mine) != len(library):
             raise Wrong(f"The {name} list has {len(mine)} levels; {len(library)} are wanted, finest first.")
         for level, (a, b) in enumerate(zip(mine, library, strict=True)):
@@ -227,41 +261,36 @@ def _judge_streams(module: nn.Module, channels: Sequence[int], pose_channels: Se
                 shapes = f"has shape {list(a.shape)}; {list(b.shape)} is wanted"
                 raise Wrong(f"Level {level} of the {name} features {shapes}.")
 
-    seen = {name: set() for name in ("appearance", "pose")}
-    for i, key in enumerate(INPUTS):
-        changed = list(inputs)
-        changed[i] = torch.rand(inputs[i].shape, generator=generator)
-        for name, before, after in zip(seen, found, _two_lists(call(*changed)), strict=True):
-            if not all(torch.equal(a, b) for a, b in zip(before, after, strict=False)):
-                seen[name].add(key)
-    if "target pose" in seen["appearance"]:
+
+def _check_seen(appearance: set[str], pose: set[str]) -> None:
+    """Raise :class:`Wrong` unless each stream sees its own inputs, given as names from ``INPUTS``."""
+    if "target pose" in appearance:
         raise Wrong(
             "The appearance features change with the target pose. Give the appearance stream the picture and its "
             "*own* heat maps only."
         )
-    if "source pose" not in seen["appearance"]:
+    if "source pose" not in appearance:
         raise Wrong(
             "The appearance stream does not see the source pose. It needs to know which limb it looks at: stack "
             "the picture with the source's heat maps, 3 + 18 channels."
         )
-    if "source picture" not in seen["appearance"]:
+    if "source picture" not in appearance:
         raise Wrong("The appearance features do not depend on the picture.")
-    if "target pose" not in seen["pose"]:
+    if "target pose" not in pose:
         raise Wrong("The pose features do not depend on the target pose; it is what they are for.")
-    if seen["pose"] != {"target pose"}:
-        other = "picture" if "source picture" in seen["pose"] else "pose"
+    if pose != {"target pose"}:
+        other = "picture" if "source picture" in pose else "pose"
         raise Wrong(
             f"The pose stream also sees the source's {other}; its only input is the target's 18 maps."
         )
-    _judge_weights(module, found)
 
 
-def _two_lists(result) -> tuple[list[Tensor], list[Tensor]]:
+def _two_lists(result) -> TwoLists:
     if isinstance(result, Tensor) or not hasattr(result, "__len__") or len(result) != 2:
         raise Wrong(
             "The call must return two things: the list of appearance features and that of pose features."
         )
-    for name, levels in zip(("appearance", "pose"), result, strict=True):
+    for name, levels in zip(STREAMS, result, strict=True):
         if isinstance(levels, Tensor) or not isinstance(levels, list | tuple):
             raise Wrong(f"The {name} features must be a list with one tensor per level: skips need them all.")
         if not all(isinstance(level, Tensor) for level in levels):
@@ -269,7 +298,7 @@ def _two_lists(result) -> tuple[list[Tensor], list[Tensor]]:
     return list(result[0]), list(result[1])
 
 
-def _judge_weights(module: nn.Module, found: tuple[list[Tensor], list[Tensor]]) -> None:
+def _check_weights(module: nn.Module, found: TwoLists) -> None:
     parameters = [p for p in module.parameters() if p.requires_grad]
     if not parameters or not all(f.requires_grad for f in itertools.chain(*found)):
         raise Wrong(
@@ -298,7 +327,6 @@ def check_blind_pair(answer) -> str:
 
     ``normalise("instance", 8)`` must give the same for both, ``normalise("group", 8)`` clearly different results.
     """
-    must_be_function(answer)
     pair = answer()
     if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(x, Tensor) for x in pair):
         raise Wrong("Return two tensors: x, y.")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from sdgan_lib.exercises._verdict import Open, Wrong, compare, exercise, must_be_function
+from sdgan_lib.exercises._verdict import Mistakes, Open, Wrong, compare, exercise, name_mistake
 from sdgan_lib.generators import PartAttention, StackedGenerator, UpBlock
 from sdgan_lib.inputs import Generated, Inputs
 
@@ -62,88 +62,85 @@ class _PaintOnly(nn.Module):
 
 @exercise
 def check_up_block(answer: Callable) -> str:
-    """``my_up_block(in_channels, skip_channels, out_channels, height, width)`` returns a tuple of four whole
-    numbers: height and width of the block's output, channels that go into its 3x3 convolution, and its number of
-    weights (all parameters, with instance norm's scale and shift)."""
-    must_be_function(answer)
-    names = (
-        "the output's height",
-        "the output's width",
-        "the channels into the 3x3 convolution",
-        "the weights",
-    )
-    for a, s, o, h, w in ((8, 4, 6, 3, 5), (32, 24, 16, 8, 4), (128, 64, 64, 7, 2)):
-        block = UpBlock(a, s, o, "instance", 0.0)
-        out = block(torch.zeros(1, a, h, w), torch.zeros(1, s, 2 * h, 2 * w))
-        count = sum(p.numel() for p in block.parameters())
-        expected = (*out.shape[-2:], block.join[0].in_channels, count)
-        found = answer(a, s, o, h, w)
+    """``my_up_block(in_channels, skip_channels, out_channels, height, width)`` returns four whole numbers.
+
+    They are height and width of the block's output, channels that go into its 3x3 convolution, and its number of
+    weights (all parameters, with instance norm's scale and shift).
+    """
+    for case in ((8, 4, 6, 3, 5), (32, 24, 16, 8, 4), (128, 64, 64, 7, 2)):
+        found = answer(*case)
         whole = isinstance(found, (tuple, list)) and all(isinstance(number, int) for number in found)
         if not whole or len(found) != 4:
             raise Wrong(
                 f"four whole numbers are wanted, (height, width, join_channels, weights), not {found!r}."
             )
-        given = f"for my_up_block({a}, {s}, {o}, {h}, {w})"
-        up, join, norm = 16 * a * o, 9 * (o + s) * o, 2 * o
-        _say(
-            {
-                (
-                    (h - 1) * 2 + 4,
-                    (w - 1) * 2 + 4,
-                ): f"{given} the size is 2 too large: padding=1 takes one row away at "
-                "each of the four sides, so the size is (n - 1) * 2 - 2 + 4.",
-                (
-                    h // 2,
-                    w // 2,
-                ): f"{given} the size got smaller: a transposed convolution with stride 2 goes up, "
-                "from n to 2n.",
-                (2 * w, 2 * h): f"{given} height and width have changed places.",
-            },
-            tuple(found[:2]),
-            tuple(expected[:2]),
-        )
-        _say(
-            {
-                o: f"{given} you forgot the skip's channels: `torch.cat` puts them behind the up-sampled ones "
-                "before the 3x3 convolution.",
-                a + s: f"{given} you joined before going up: the transposed convolution has already made "
-                "in_channels into out_channels.",
-            },
-            found[2],
-            expected[2],
-        )
-        _say(
-            {
-                up
-                + join
-                + norm: f"{given} the weights lack the bias of the transposed convolution, one number for each "
-                "output channel.",
-                up + 2 * o + join + norm: f"{given} you counted a bias for the 3x3 convolution: it has none "
-                "(bias=False), for the normalisation takes every constant away and adds its own shift.",
-                up
-                + o
-                + join: f"{given} the weights lack the normalisation: a scale and a shift for each channel.",
-                up
-                + o
-                + 9 * o * o
-                + norm: f"{given} the weights of the 3x3 convolution lack those for the skip's channels.",
-            },
-            found[3],
-            expected[3],
-        )
-        for name, mine, right in zip(names, found, expected, strict=True):
-            if mine != right:
-                raise Wrong(f"{given} {name}: {mine} where {right} is wanted.")
+        _compare_block(tuple(found), *case)
     return (
         "Right. Note where the weights sit: most are in the coarse blocks, where pictures are small and channels "
         "many."
     )
 
 
-def _say(mistakes: Mapping, found: object, expected: object) -> None:
-    """Raise Wrong with the message of the mistake that ``found`` shows."""
-    if found != expected and found in mistakes:
-        raise Wrong(mistakes[found])
+def _compare_block(found: tuple[int, ...], a: int, s: int, o: int, h: int, w: int) -> None:
+    """Raise :class:`Wrong` unless the four numbers are those of the block for the channels and the size given."""
+    block = UpBlock(a, s, o, "instance", 0.0)
+    out = block(torch.zeros(1, a, h, w), torch.zeros(1, s, 2 * h, 2 * w))
+    count = sum(p.numel() for p in block.parameters())
+    expected = (*out.shape[-2:], block.join[0].in_channels, count)
+    given = f"for my_up_block({a}, {s}, {o}, {h}, {w})"
+    parts = (found[:2], expected[:2]), (found[2], expected[2]), (found[3], expected[3])
+    for (mine, right), mistakes in zip(parts, _block_mistakes(a, s, o, h, w), strict=True):
+        if mine != right:
+            name_mistake(mine, [(f"{given} {message}", value) for message, value in mistakes])
+    names = ("output's height", "output's width", "channels into the 3x3 convolution", "weights")
+    for name, mine, right in zip(names, found, expected, strict=True):
+        if mine != right:
+            raise Wrong(f"{given} the {name}: {mine} where {right} is wanted.")
+
+
+def _block_mistakes(a: int, s: int, o: int, h: int, w: int) -> tuple[Mistakes, Mistakes, Mistakes]:
+    """What may be wrong with the size, with the channels and with the weights."""
+    size_mistakes = [
+        (
+            "the size is 2 too large: padding=1 takes one row away at each of the four sides, so the size is "
+            "(n - 1) * 2 - 2 + 4.",
+            ((h - 1) * 2 + 4, (w - 1) * 2 + 4),
+        ),
+        (
+            "the size got smaller: a transposed convolution with stride 2 goes up, from n to 2n.",
+            (h // 2, w // 2),
+        ),
+        ("height and width have changed places.", (2 * w, 2 * h)),
+    ]
+    channel_mistakes = [
+        (
+            "you forgot the skip's channels: `torch.cat` puts them behind the up-sampled ones before the 3x3 "
+            "convolution.",
+            o,
+        ),
+        (
+            "you joined before going up: the transposed convolution has already made in_channels into out_channels.",
+            a + s,
+        ),
+    ]
+    up, join, norm = 16 * a * o, 9 * (o + s) * o, 2 * o
+    weight_mistakes = [
+        (
+            "the weights lack the bias of the transposed convolution, one number for each output channel.",
+            up + join + norm,
+        ),
+        (
+            "you counted a bias for the 3x3 convolution: it has none (bias=False), for the normalisation takes every "
+            "constant away and adds its own shift.",
+            up + o + join + o + norm,
+        ),
+        ("the weights lack the normalisation: a scale and a shift for each channel.", up + o + join),
+        (
+            "the weights of the 3x3 convolution lack those for the skip's channels.",
+            up + o + 9 * o * o + norm,
+        ),
+    ]
+    return size_mistakes, channel_mistakes, weight_mistakes
 
 
 class _Track:
@@ -188,8 +185,9 @@ class _Track:
 @exercise
 def check_stack(answer: Callable) -> str:
     """``my_stack(f_a, h_b, decoders, ups, heads)`` returns the list of pictures of eq. 2-5, coarsest first.
-    ``decoders[i](l)``, ``ups[i](h_b)`` and ``heads[i](l, up)`` are DC_i, Up_i and G_i, for any number of scales."""
-    must_be_function(answer)
+
+    ``decoders[i](l)``, ``ups[i](h_b)`` and ``heads[i](l, up)`` are DC_i, Up_i and G_i, for any number of scales.
+    """
     for stages in (3, 2, 4):
         track = _Track(stages, seed=stages)
         found = answer(track.code, track.pose_code, track.decoders, track.ups, track.heads)
@@ -256,10 +254,9 @@ def _wiring(kind: str, i: int, given: tuple[str, ...]) -> None:
     raise Wrong(f"{kind}_{i} is given ({got}); eq. 2-5 give it ({', '.join(wanted)}).")
 
 
-@exercise
+@exercise(function=False)
 def check_diagnosis(answer: Mapping) -> str:
-    """``my_diagnosis``: a dictionary from each patient's letter, ``"A"``, ``"B"``, ``"C"``, to its fault, one of
-    the names in ``DIAGNOSES``."""
+    """``my_diagnosis``: a dictionary from each patient's letter to its fault, one of the names in ``DIAGNOSES``."""
     if not isinstance(answer, Mapping) or set(answer) != set(_TRUTH):
         raise Wrong(f'a dictionary with the keys {", ".join(_TRUTH)} is wanted, like {{"A": "...", ...}}.')
     if any(value is None or value is ... for value in answer.values()):
@@ -282,61 +279,97 @@ def check_diagnosis(answer: Mapping) -> str:
 
 @exercise
 def check_attention(answer: Callable) -> str:
-    """``my_attention(logits, painted, candidates, masks)`` -> picture ``[B, 3, h, w]`` and shares
-    ``[B, 12, h, w]``, from logits ``[B, 12, h, w]``, painted ``[B, 3, h, w]``, candidates ``[B, 11, 3, h, w]`` and
-    masks ``[B, 11, h, w]``."""
-    must_be_function(answer)
+    """``my_attention(logits, painted, candidates, masks)``: the picture and the twelve shares.
+
+    From logits ``[B, 12, h, w]``, painted ``[B, 3, h, w]``, candidates ``[B, 11, 3, h, w]`` and masks
+    ``[B, 11, h, w]`` in [0, 1]; wanted are a picture ``[B, 3, h, w]`` and shares ``[B, 12, h, w]``.
+    """
     rng = torch.Generator().manual_seed(0)
-    for b, h, w in ((2, 4, 3), (1, 5, 6)):
+    for b, h, w, fractions in ((2, 4, 3, False), (1, 5, 6, True)):
         logits, painted = torch.randn(b, 12, h, w, generator=rng), torch.rand(b, 3, h, w, generator=rng)
         candidates = torch.rand(b, 11, 3, h, w, generator=rng)
-        masks = (torch.rand(b, 11, h, w, generator=rng) < 0.4).float()
-        given = [t.clone() for t in (logits, painted, candidates, masks)]
+        covered = torch.rand(b, 11, h, w, generator=rng)
+        masks = (2 * covered - 0.5).clamp(0, 1) if fractions else (covered < 0.4).float()
         picture, shares = PartAttention()(logits, painted, candidates, masks)
-        found = answer(*given)
+        found = answer(*(t.clone() for t in (logits, painted, candidates, masks)))
         if not isinstance(found, (tuple, list)) or len(found) != 2:
             raise Wrong("two tensors are wanted, the picture and the twelve shares.")
-        outside = PartAttention.OUTSIDE
-        prior = torch.cat([outside * (1 - masks), torch.full_like(masks[:, :1], outside / 2)], 1)
-        regions = (logits + prior)[:, :-1].softmax(1)
-        same = torch.cat([outside * (1 - masks), torch.zeros_like(masks[:, :1])], 1)
-        compare(
-            found[1],
-            shares,
-            {
-                "the shares do not sum to 1: a sigmoid judges every candidate alone. The candidates compete for the "
-                "pixel, so take a softmax over them (dimension 1).": (logits + prior).sigmoid(),
-                "your softmax leaves the new paint out: the twelfth candidate competes like the eleven regions.": (
-                    torch.cat([regions, (logits + prior)[:, -1:]], 1)
-                ),
-                "eleven shares: the new paint is a candidate too, the twelfth.": regions,
-                "the softmax runs over the batch (dimension 0); the candidates are dimension 1.": (
-                    logits + prior
-                ).softmax(0),
-                "the prior is missing: outside its mask a region starts at -4, new paint everywhere at -2.": (
-                    logits.softmax(1)
-                ),
-                "the prior of the new paint is missing: it starts at -2 (`PartAttention.OUTSIDE / 2`).": (
-                    logits + same
-                ).softmax(1),
-                "the prior is upside down: it holds regions back *outside* their mask, where the mask is 0.": (
-                    logits + torch.cat([outside * masks, prior[:, -1:]], 1)
-                ).softmax(1),
-            },
-            what="the shares",
-        )
-        compare(
-            found[0],
-            picture,
-            {
-                "the picture lacks the new paint: add its share times `painted` to the kept parts.": picture
-                - shares[:, -1:] * painted,
-                "the painted picture is added in full: multiply it by its share first.": picture
-                + (1 - shares[:, -1:]) * painted,
-            },
-            what="the picture",
-        )
+        compare(found[1], shares, _share_mistakes(logits, masks), what="the tensor of shares")
+        paint = shares[:, -1:]
+        mistakes = [
+            (
+                "the picture lacks the new paint: add its share times `painted` to the kept parts.",
+                picture - paint * painted,
+            ),
+            (
+                "the painted picture is added in full: multiply it by its share first.",
+                picture + (1 - paint) * painted,
+            ),
+        ]
+        compare(found[0], picture, mistakes, what="the picture")
     return (
         "Right: twelve candidates for one pixel, and shares that sum to 1, so the picture never leaves the candidates' "
         "range."
     )
+
+
+def _share_mistakes(logits: Tensor, masks: Tensor) -> Mistakes:
+    outside = PartAttention.OUTSIDE
+
+    def biased(masks: Tensor, paint: float = outside / 2) -> Tensor:
+        return logits + _prior(masks, paint)
+
+    right = biased(masks)
+    regions = right[:, :-1].softmax(1)
+    all_or_nothing = (
+        f"the prior is all or nothing: a mask is a share of the pixel, so 0.25 gives {0.75 * outside:g}, neither 0 nor "
+        f"{outside:g}. Multiply {outside:g} by 1 - mask, without a threshold."
+    )
+    wrong_axis = (
+        "the softmax runs over the picture's {} (dimension {}), so pixels compete with each other; the candidates of "
+        "one pixel are dimension 1."
+    )
+    return [
+        (
+            "the shares do not sum to 1: a sigmoid judges every candidate alone. The candidates compete for the "
+            "pixel, so take a softmax over them (dimension 1).",
+            right.sigmoid(),
+        ),
+        (
+            "your softmax leaves the new paint out: the twelfth candidate competes like the eleven regions.",
+            torch.cat([regions, right[:, -1:]], 1),
+        ),
+        ("eleven shares: the new paint is a candidate too, the twelfth.", regions),
+        ("the softmax runs over the batch (dimension 0); the candidates are dimension 1.", right.softmax(0)),
+        (wrong_axis.format("height", 2), right.softmax(2)),
+        (wrong_axis.format("width", 3), right.softmax(3)),
+        (
+            "the prior is missing: outside its mask a region starts at -4, new paint everywhere at -2.",
+            logits.softmax(1),
+        ),
+        (
+            "the prior is added after the softmax, so the shares no longer sum to 1 and some are negative: add it to "
+            "the logits, then take the softmax.",
+            logits.softmax(1) + _prior(masks),
+        ),
+        (
+            "the prior of the new paint is missing: it starts at -2 (`PartAttention.OUTSIDE / 2`).",
+            biased(masks, paint=0.0).softmax(1),
+        ),
+        (
+            "the new paint starts at -4, like a region outside its mask: it starts at -2, half of that "
+            "(`PartAttention.OUTSIDE / 2`), ahead of what is outside and behind what is inside.",
+            biased(masks, paint=outside).softmax(1),
+        ),
+        (
+            "the prior is upside down: it holds regions back *outside* their mask, where the mask is 0.",
+            biased(1 - masks).softmax(1),
+        ),
+        (all_or_nothing, biased((masks > 0).float()).softmax(1)),
+        (all_or_nothing, biased((masks > 0.5).float()).softmax(1)),
+        (all_or_nothing, biased((masks == 1).float()).softmax(1)),
+    ]
+
+
+def _prior(masks: Tensor, paint: float = PartAttention.OUTSIDE / 2) -> Tensor:
+    return torch.cat([PartAttention.OUTSIDE * (1 - masks), torch.full_like(masks[:, :1], paint)], 1)

@@ -30,6 +30,15 @@ def _sum_over_patches(real, fake):
     return sum(F.softplus(-r).sum() + F.softplus(f).sum() for r, f in zip(real, fake, strict=True))
 
 
+def _pooled_patches(real, fake):
+    every_real, every_fake = (torch.cat([z.flatten() for z in logits]) for logits in (real, fake))
+    return F.softplus(-every_real).mean() + F.softplus(every_fake).mean()
+
+
+def _hinge(real, fake):
+    return sum(F.relu(1 - r).mean() + F.relu(1 + f).mean() for r, f in zip(real, fake, strict=True))
+
+
 def _mean_over_scales(real, fake):
     return sum(F.softplus(-r).mean() + F.softplus(f).mean() for r, f in zip(real, fake, strict=True)) / len(
         real
@@ -127,7 +136,9 @@ WRONG: dict = {
         (_log_with_epsilon, "a small number inside the logarithm"),
         (_reals_only, "The generated pictures are forgotten"),
         (_sum_over_patches, "the mean is wanted"),
+        (_pooled_patches, "Take the mean of each scale"),
         (_mean_over_scales, "mean over the scales"),
+        (_hinge, "the loss is "),
         (_maximised, "put a minus in front"),
         (lambda real, fake: F.softplus(-real[0]), "one number"),
     ],

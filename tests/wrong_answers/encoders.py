@@ -104,6 +104,8 @@ WRONG: dict = {
         (RIGHT | {COUNT: 144}, "the other way round"),
         (RIGHT | {COUNT: 3}, "How many in the plane"),
         (RIGHT | {COUNT: 1}, "receptive fields overlap"),
+        (RIGHT | {COUNT: 12}, "The count is not 12."),
+        (RIGHT | {COUNT: torch.ones(2)}, "one number is wanted"),
     ],
     "check_two_streams": [
         (_streams(lambda i, s, t: torch.cat([i, s, t], 1), _target), "change with the target pose"),

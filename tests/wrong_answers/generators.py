@@ -1,5 +1,7 @@
 """Plausible wrong answers to the exercises of notebook 04, each with words of the message meant for it."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -82,43 +84,38 @@ def three_at_most(f_a, h_b, decoders, ups, heads):
     return images
 
 
-def _logits(logits: Tensor, masks: Tensor) -> Tensor:
-    prior = PartAttention.OUTSIDE * (1 - masks)
-    return logits + torch.cat([prior, torch.full_like(prior[:, :1], PartAttention.OUTSIDE / 2)], 1)
+def _prior(masks: Tensor, paint: float = PartAttention.OUTSIDE / 2) -> Tensor:
+    regions = PartAttention.OUTSIDE * (1 - masks)
+    return torch.cat([regions, torch.full_like(regions[:, :1], paint)], 1)
 
 
 def _mixed(shares: Tensor, painted: Tensor, candidates: Tensor) -> Tensor:
     return (shares[:, :11, None] * candidates).sum(1) + shares[:, 11:12] * painted
 
 
-def sigmoid(logits, painted, candidates, masks):
-    shares = _logits(logits, masks).sigmoid()
-    return _mixed(shares, painted, candidates), shares
+def _attention(shares: Callable[[Tensor, Tensor], Tensor]) -> Callable:
+    """An answer with wrong shares, made from logits and masks, and the right mixture."""
+
+    def answer(logits, painted, candidates, masks):
+        made = shares(logits, masks)
+        return _mixed(made, painted, candidates), made
+
+    return answer
 
 
 def paint_forgotten(logits, painted, candidates, masks):
-    shares = _logits(logits, masks)[:, :11].softmax(1)
+    shares = (logits + _prior(masks))[:, :11].softmax(1)
     return (shares[:, :, None] * candidates).sum(1), shares
 
 
 def paint_not_mixed_in(logits, painted, candidates, masks):
-    shares = _logits(logits, masks).softmax(1)
+    shares = (logits + _prior(masks)).softmax(1)
     return (shares[:, :11, None] * candidates).sum(1), shares
 
 
-def no_prior(logits, painted, candidates, masks):
-    shares = logits.softmax(1)
-    return _mixed(shares, painted, candidates), shares
-
-
-def prior_upside_down(logits, painted, candidates, masks):
-    shares = _logits(logits, 1 - masks).softmax(1)
-    return _mixed(shares, painted, candidates), shares
-
-
-def over_the_batch(logits, painted, candidates, masks):
-    shares = _logits(logits, masks).softmax(0)
-    return _mixed(shares, painted, candidates), shares
+def paint_in_full(logits, painted, candidates, masks):
+    shares = (logits + _prior(masks)).softmax(1)
+    return (shares[:, :11, None] * candidates).sum(1) + painted, shares
 
 
 WRONG = {
@@ -146,11 +143,20 @@ WRONG = {
         ({"A": "unwarped skip"}, "a dictionary with the keys"),
     ],
     "check_attention": [
-        (sigmoid, "do not sum to 1"),
+        (_attention(lambda x, m: (x + _prior(m)).sigmoid()), "a sigmoid judges"),
         (paint_forgotten, "the twelfth"),
         (paint_not_mixed_in, "lacks the new paint"),
-        (no_prior, "the prior is missing"),
-        (prior_upside_down, "upside down"),
-        (over_the_batch, "over the batch"),
+        (paint_in_full, "added in full"),
+        (_attention(lambda x, m: x.softmax(1)), "the prior is missing"),
+        (_attention(lambda x, m: x.softmax(1) + _prior(m)), "added after the softmax"),
+        (_attention(lambda x, m: (x + _prior(m, 0.0)).softmax(1)), "prior of the new paint is missing"),
+        (_attention(lambda x, m: (x + _prior(m, -4.0)).softmax(1)), "new paint starts at -4"),
+        (_attention(lambda x, m: (x + _prior(1 - m)).softmax(1)), "upside down"),
+        (_attention(lambda x, m: (x + _prior((m > 0).float())).softmax(1)), "all or nothing"),
+        (_attention(lambda x, m: (x + _prior((m >= 0.5).float())).softmax(1)), "all or nothing"),
+        (_attention(lambda x, m: (x + _prior((m == 1).float())).softmax(1)), "all or nothing"),
+        (_attention(lambda x, m: (x + _prior(m)).softmax(0)), "over the batch"),
+        (_attention(lambda x, m: (x + _prior(m)).softmax(2)), "picture's height (dimension 2)"),
+        (_attention(lambda x, m: (x + _prior(m)).softmax(3)), "picture's width (dimension 3)"),
     ],
 }
