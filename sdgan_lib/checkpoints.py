@@ -275,8 +275,10 @@ def _generator(path: Path, trained: Trained) -> Generator:
 
 
 def _named_anew(weights: Mapping[str, Tensor], depth: int) -> dict[str, Tensor]:
-    """Weights of the stacked generator by the names of today; files of the first months have one ``decoder`` for all
-    three scales and ``pose_up`` for ``ups``."""
+    """Weights of the stacked generator by the names of today.
+
+    Files of the first months have one ``decoder`` for all three scales, and ``pose_up`` for ``ups``.
+    """
     first = depth - 2  # blocks of DC_0
     names = {f"decoder.{k}.": f"decoders.0.{k}." for k in range(first)}
     names |= {f"decoder.{first + i}.": f"decoders.{i + 1}.0." for i in range(2)} | {"pose_up.": "ups."}

@@ -34,7 +34,7 @@ class Encoder(nn.Module):
     Args:
         in_channels: channels of the input (21 for image ⊕ heat maps, 18 for heat maps alone).
         channels: channels of level 0, 1, 2, …; ``len(channels) - 1`` is the number of halvings.
-        norm: see :func:`normalise`.
+        norm: see :func:``normalise``.
 
     Input ``[B, in_channels, H, W]`` with H and W divisible by ``2 ** (len(channels) - 1)``.
     Output: a list with one ``[B, channels[i], H / 2**i, W / 2**i]`` per level.

@@ -149,8 +149,17 @@ class PartAttention(nn.Module):
     def forward(
         self, logits: Tensor, painted: Tensor, candidates: Tensor, masks: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Args: logits ``[B, 12, h, w]``, painted ``[B, 3, h, w]``, candidates ``[B, 11, 3, h, w]``,
-        masks ``[B, 11, h, w]`` in [0, 1]. Returns the picture and the attention ``[B, 12, h, w]``."""
+        """Mix the candidates.
+
+        Args:
+            logits: ``[B, 12, h, w]``, one map for each candidate.
+            painted: ``[B, 3, h, w]``, the new paint.
+            candidates: ``[B, 11, 3, h, w]``, the source picture moved by each region's map.
+            masks: ``[B, 11, h, w]`` in [0, 1], where each region is.
+
+        Returns:
+            The picture ``[B, 3, h, w]`` and the shares of the candidates ``[B, 12, h, w]``.
+        """
         prior = self.OUTSIDE * (1 - masks)
         prior = torch.cat([prior, torch.full_like(prior[:, :1], self.OUTSIDE / 2)], 1)
         attention = (logits + prior).softmax(1)
@@ -280,8 +289,10 @@ class DeformableGenerator(TwoStreamGenerator):
 
 
 class StackedGenerator(TwoStreamGenerator):
-    """SDGAN: decoders DC_0, DC_1, DC_2 give features at 1/4, 1/2 and 1 of the size, and at each G_i makes a picture
-    of that scale from them and the up-sampled pose code (paper, eq. 2-5).
+    """SDGAN: three stacked scales (paper, eq. 2-5).
+
+    Decoders DC_0, DC_1, DC_2 give features at 1/4, 1/2 and 1 of the size, and at each G_i makes a picture of that
+    scale from them and the up-sampled pose code.
 
     ``decoders[0]`` is DC_0, from the code up to 1/4 of the size; DC_1 and DC_2 double the size once each. All three
     use the deformable skips of their sizes. ``ups[i]`` is Up_i, ``heads[i]`` is G_i.
@@ -301,10 +312,10 @@ class StackedGenerator(TwoStreamGenerator):
         self.heads = nn.ModuleList(kind(c[level] + p[level], c[0]) for level in levels)
 
     def candidates(self, inputs: Inputs, factor: int) -> tuple[Tensor, Tensor]:
-        """What the attention may keep at scale 1/factor: the source picture moved by each region's map
-        ``[B, 11, 3, h, w]``, and where each region is ``[B, 11, h, w]``, in [0, 1].
+        """What the attention may keep at scale 1/factor, and where.
 
-        Of a background that stays in place, only what the source person does not hide is known.
+        These are the source picture moved by each region's map ``[B, 11, 3, h, w]``, and where each region is
+        ``[B, 11, h, w]``, in [0, 1]. Of a background that stays in place, only what the source person does not hide is known.
         """
         moved = sample_regions(downscale(inputs.source_image, factor), inputs.warps)
         masks = inputs.warps.at(*moved.shape[-2:]).masks

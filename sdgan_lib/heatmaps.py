@@ -1,6 +1,6 @@
 """Heat maps: one Gaussian per joint, and the way back from a heat map to a joint.
 
-The networks see a pose as a stack of pictures, `exp(-d² / 2σ²)` around each joint, with
+The networks see a pose as a stack of pictures, ``exp(-d² / 2σ²)`` around each joint, with
 σ = 6 px in pictures 128 px high (pose-gan's value, scaled with the height here).
 """
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 SIGMA = 6.0
-"""Standard deviation in pixels at `SIGMA_HEIGHT`."""
+"""Standard deviation in pixels at ``SIGMA_HEIGHT``."""
 SIGMA_HEIGHT = 128
 
 
@@ -18,9 +18,9 @@ def sigma_for(height: int) -> float:
 
 
 def heatmaps(pose: Tensor, height: int, width: int, sigma: float | None = None) -> Tensor:
-    """Heat maps `[B, 18, height, width]` in [0, 1] of a pose `[B, 18, 2]` in pixels of such a picture.
+    """Heat maps ``[B, 18, height, width]`` in [0, 1] of a pose ``[B, 18, 2]`` in pixels of such a picture.
 
-    `sigma` is in pixels (default `sigma_for(height)`). A missing joint gives a map of zeros; a joint outside
+    ``sigma`` is in pixels (default ``sigma_for(height)``). A missing joint gives a map of zeros; a joint outside
     the picture gives the part of its Gaussian that falls inside. A Gaussian in the plane is the product of
     one in x and one in y, so only height + width exponentials are computed per joint.
     """
@@ -38,11 +38,11 @@ def heatmaps(pose: Tensor, height: int, width: int, sigma: float | None = None) 
 
 
 def decode(maps: Tensor, threshold: float = 1e-3, reach: float = 0.2) -> Tensor:
-    """Joints `[B, 18, 2]`, to a fraction of a pixel, from heat maps `[B, 18, H, W]`; NaN without a peak.
+    """Joints ``[B, 18, 2]``, to a fraction of a pixel, from heat maps ``[B, 18, H, W]``; NaN without a peak.
 
     The logarithm of a Gaussian is a parabola, so the three pixels around the highest one give its vertex
     exactly. At a border the three nearest pixels inside are used and the vertex may lie outside the picture,
-    at most `reach` times the picture's height away. A map whose highest value is below `threshold`, or that
+    at most ``reach`` times the picture's height away. A map whose highest value is below ``threshold``, or that
     holds NaN, has no peak.
     Raises ValueError for maps smaller than 3x3.
     """
@@ -61,7 +61,7 @@ def decode(maps: Tensor, threshold: float = 1e-3, reach: float = 0.2) -> Tensor:
 
 
 def _vertex(profile: Tensor, peak: Tensor, reach: float) -> Tensor:
-    """Position `[...]` of the maximum of profiles `[..., length]` whose highest pixel is `peak` `[...]`."""
+    """Position ``[...]`` of the maximum of profiles ``[..., length]`` whose highest pixel is ``peak`` ``[...]``."""
     length = profile.shape[-1]
     middle = peak.clamp(1, length - 2)
     around = middle[..., None] + torch.arange(-1, 2, device=peak.device)

@@ -1,6 +1,6 @@
 """Poses: 18 joints as (x, y) in pixels, and the one conversion from pixels to sampling coordinates.
 
-A pose is a float tensor `[B, 18, 2]` (or `[18, 2]`). Pixel centres are integers: the top left pixel's centre
+A pose is a float tensor ``[B, 18, 2]`` (or ``[18, 2]``). Pixel centres are integers: the top left pixel's centre
 is (0, 0), its outer corner (-0.5, -0.5). A missing joint is NaN in both coordinates. Joints are in OpenPose's
 (COCO-18) order.
 """
@@ -52,11 +52,11 @@ SKELETON = (
 
 _OTHER_SIDE = str.maketrans("LR", "RL")
 LEFT_RIGHT = tuple(JOINT[name.translate(_OTHER_SIDE)] for name in JOINTS)
-"""For each joint the index of its mirror image: `pose[:, LEFT_RIGHT]` swaps left and right."""
+"""For each joint the index of its mirror image: ``pose[:, LEFT_RIGHT]`` swaps left and right."""
 
 
 def visible(pose: Tensor) -> Tensor:
-    """Which joints are present: bool `[..., 18]` for a pose `[..., 18, 2]`."""
+    """Which joints are present: bool ``[..., 18]`` for a pose ``[..., 18, 2]``."""
     return ~pose.isnan().any(dim=-1)
 
 
@@ -75,7 +75,7 @@ def check_pose(pose: Tensor, name: str = "pose", batched: bool = True) -> None:
 
 
 def from_annotation(ys: Sequence[int], xs: Sequence[int]) -> Tensor:
-    """Read one annotation row (y first, -1 for missing) as a float pose `[18, 2]`.
+    """Read one annotation row (y first, -1 for missing) as a float pose ``[18, 2]``.
 
     Raises ValueError when a list does not hold 18 integers, holds a negative number other than -1, or when a
     joint is missing in one of the two lists only.
@@ -106,7 +106,7 @@ def from_annotation(ys: Sequence[int], xs: Sequence[int]) -> Tensor:
 
 
 def to_annotation(pose: Tensor) -> tuple[list[int], list[int]]:
-    """Write a pose `[18, 2]` as (ys, xs), plain integers rounded to the nearest pixel, -1 for missing.
+    """Write a pose ``[18, 2]`` as (ys, xs), plain integers rounded to the nearest pixel, -1 for missing.
 
     The format has no negative coordinates: a joint above or left of the picture is written as missing.
     """
@@ -117,7 +117,7 @@ def to_annotation(pose: Tensor) -> tuple[list[int], list[int]]:
 
 
 def body_size(pose: Tensor) -> Tensor:
-    """Body size `[...]` in pixels: root mean square of the two hip-to-shoulder distances (pose-gan's `st`).
+    """Body size ``[...]`` in pixels: root mean square of the two hip-to-shoulder distances (pose-gan's ``st``).
 
     With one side missing it is the other side's distance; with both missing, NaN.
     """
@@ -129,7 +129,7 @@ def body_size(pose: Tensor) -> Tensor:
 
 
 def rescale_pose(pose: Tensor, from_size: tuple[int, int], to_size: tuple[int, int]) -> Tensor:
-    """The same pose in the picture resized from `from_size` to `to_size`, both (height, width).
+    """The same pose in the picture resized from ``from_size`` to ``to_size``, both (height, width).
 
     Outer corners map to outer corners, so that a pixel x becomes (x + 0.5) * scale - 0.5.
     """
@@ -138,15 +138,15 @@ def rescale_pose(pose: Tensor, from_size: tuple[int, int], to_size: tuple[int, i
 
 
 def flip_pose(pose: Tensor, width: int) -> Tensor:
-    """The pose `[..., 18, 2]` of the mirrored picture: x is reflected, left and right joints swap."""
+    """The pose ``[..., 18, 2]`` of the mirrored picture: x is reflected, left and right joints swap."""
     swapped = pose[..., LEFT_RIGHT, :]
     return torch.stack([width - 1 - swapped[..., 0], swapped[..., 1]], dim=-1)
 
 
 def to_grid(points_xy: Tensor, height: int, width: int) -> Tensor:
-    """Pixels `[..., 2]` (x, y) of a height x width map as coordinates for `grid_sample`.
+    """Pixels ``[..., 2]`` (x, y) of a height x width map as coordinates for ``grid_sample``.
 
-    They are meant for `align_corners=False`:
+    They are meant for ``align_corners=False``:
     -1 and 1 are the outer edges of the map, g = (2 * pixel + 1) / size - 1, with x divided by the width and y
     by the height (the published PyTorch code swaps the two, which goes unnoticed on square pictures only).
     """

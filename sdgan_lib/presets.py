@@ -123,8 +123,11 @@ def _laptop(system: str) -> Preset:
 
 
 def _paper(system: str) -> Preset:
-    """At the paper's width. Its learning rate of 0.01 can't be meant for Adam: Deformable GAN's 2e-4 stands here,
-    as in the authors' code, and so do its batch of 4 and its L1 weight of 100."""
+    """At the paper's width, and as near to its text as can be.
+
+    Its learning rate of 0.01 can't be meant for Adam: Deformable GAN's 2e-4 stands here, as in the authors' code, and
+    so do its batch of 4 and its L1 weight of 100.
+    """
     return Preset(GeneratorConfig(system), recipe=Recipe(4))
 
 

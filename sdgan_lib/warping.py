@@ -8,7 +8,7 @@ regions.
 
 Geometry and constants follow pose-gan (Siarohin et al., 2018), with these differences: pixels and features
 are related by their centres for any height and width; the torso has a mask of its own instead of the whole
-picture (there, the torso's map also moves the background: `background="torso"` does that here); the maximum
+picture (there, the torso's map also moves the background: ``background="torso"`` does that here); the maximum
 is taken over the regions that cover a pixel, not over zero-filled maps, so that negative features survive.
 """
 
@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sdgan_lib.pose import FACE, JOINT, LIMBS, body_size, to_grid, visible
+from sdgan_lib.pose import FACE, JOINT, LIMBS, body_size, check_pose, to_grid, visible
 
 REGIONS = ("torso", "head", *LIMBS, "background")
-"""The eleven regions, in the order of `LimbWarps.maps` and `LimbWarps.masks`."""
+"""The eleven regions, in the order of ``LimbWarps.maps`` and ``LimbWarps.masks``."""
 
 TORSO, HEAD, BACKGROUND = REGIONS.index("torso"), REGIONS.index("head"), REGIONS.index("background")
 
@@ -43,17 +43,17 @@ PRIORITY = (
     "head", "right_forearm", "left_forearm", "right_upper_arm", "left_upper_arm",
     "right_shin", "left_shin", "right_thigh", "left_thigh", "torso", "background",
 )  # fmt: skip
-"""Regions from front to back, for `aggregate="priority"`: as seen on most people, not derived from depth."""
+"""Regions from front to back, for ``aggregate="priority"``: as seen on most people, not derived from depth."""
 
 
 @dataclass(frozen=True, eq=False)
 class LimbWarps:
     """The warps of a batch of pose pairs, at one picture or feature size.
 
-    maps: `[B, 11, 2, 3]`, float64 (float32 where the device has no float64): target pixel (x, y, 1) to
-        source pixel (x, y), both in pixels of `size`; the identity for an absent region.
-    masks: float32 `[B, 11, H, W]` in the target pose: how much of a pixel the region covers; 0 or 1 at full
-        size, a fraction after `at`; all zero for an absent region.
+    maps: ``[B, 11, 2, 3]``, float64 (float32 where the device has no float64): target pixel (x, y, 1) to
+        source pixel (x, y), both in pixels of ``size``; the identity for an absent region.
+    masks: float32 ``[B, 11, H, W]`` in the target pose: how much of a pixel the region covers; 0 or 1 at full
+        size, a fraction after ``at``; all zero for an absent region.
     size: (H, W).
     """
 
@@ -63,12 +63,12 @@ class LimbWarps:
 
     @property
     def present(self) -> Tensor:
-        """Which regions contribute: bool `[B, 11]`."""
+        """Which regions contribute: bool ``[B, 11]``."""
         return self.masks.flatten(2).any(dim=-1)
 
     @cached_property
     def covering(self) -> Tensor:
-        """Which regions cover which pixel: bool `[B, 11, H, W]`, at least one region for every pixel.
+        """Which regions cover which pixel: bool ``[B, 11, H, W]``, at least one region for every pixel.
 
         A region covers a pixel when it fills at least half of it; where none does, whichever fills most.
         """
@@ -103,7 +103,7 @@ class LimbWarps:
         return self._sizes[height, width]
 
     def plan(self, aggregate: str) -> "_Plan":
-        """How :func:`deformable_skip` moves features of this size (kept for later calls)."""
+        """How :func:``deformable_skip`` moves features of this size (kept for later calls)."""
         if aggregate not in self._plans:
             self._plans[aggregate] = _make_plan(self, aggregate)
         return self._plans[aggregate]
@@ -112,7 +112,7 @@ class LimbWarps:
 def limb_warps(
     source_pose: Tensor, target_pose: Tensor, height: int, width: int, background: str = "identity"
 ) -> LimbWarps:
-    """The eleven regions' maps and masks for poses `[B, 18, 2]` in pixels of a height x width picture.
+    """The eleven regions' maps and masks for poses ``[B, 18, 2]`` in pixels of a height x width picture.
 
     - torso: fitted to both hips and shoulders; the mask is their convex hull widened by 0.2 body sizes.
     - head: fitted to both shoulders and the face points (one at least) that both poses show; the mask is a
@@ -120,18 +120,17 @@ def limb_warps(
     - limbs: fitted to a rectangle around the bone, of half-width 0.2 body sizes; the mask is the target's
       rectangle, made longer for shins and forearms to take in the foot or hand. A limb that the source does
       not show is taken from the limb of the other side.
-    - background: whatever no other region's mask covers. `background="identity"` leaves it in place (a
-      fixed camera); `"torso"` moves it with the torso, as pose-gan does.
+    - background: whatever no other region's mask covers. ``background="identity"`` leaves it in place (a
+      fixed camera); ``"torso"`` moves it with the torso, as pose-gan does.
 
     A region is absent (mask 0, map identity) when joints it needs are missing or when its target points are
-    so close to a line that the fit is singular (`MIN_SPREAD`). Poses get no gradient.
-    Raises ValueError for poses of another shape or an unknown `background`.
+    so close to a line that the fit is singular (``MIN_SPREAD``). Poses get no gradient.
+    Raises ValueError for poses of another shape or an unknown ``background``.
     """
     if background not in ("identity", "torso"):
         raise ValueError(f'background must be "identity" or "torso", got {background!r}')
-    for name, pose in (("source_pose", source_pose), ("target_pose", target_pose)):
-        if pose.ndim != 3 or pose.shape[1:] != (len(JOINT), 2):
-            raise ValueError(f"{name} must have shape [B, 18, 2], got {list(pose.shape)}")
+    check_pose(source_pose, "source_pose")
+    check_pose(target_pose, "target_pose")
     if source_pose.shape != target_pose.shape:
         raise ValueError(f"{len(source_pose)} source poses for {len(target_pose)} target poses")
     exact = torch.float32 if source_pose.device.type == "mps" else torch.float64
@@ -164,7 +163,7 @@ def limb_warps(
 
 
 def body_mask(pose: Tensor, height: int, width: int) -> Tensor:
-    """Where a body in this pose `[B, 18, 2]` is: float32 `[B, 1, height, width]`, 1 on its ten regions, else 0."""
+    """Where a body in this pose ``[B, 18, 2]`` is: float32 ``[B, 1, height, width]``, 1 on its ten regions, else 0."""
     pose = pose.detach().float()
     x = torch.arange(width, device=pose.device, dtype=torch.float32)
     y = torch.arange(height, device=pose.device, dtype=torch.float32)[:, None]
@@ -172,7 +171,7 @@ def body_mask(pose: Tensor, height: int, width: int) -> Tensor:
 
 
 def _region_points(pose: Tensor) -> tuple[Tensor, Tensor]:
-    """Points `[B, 10, 7, 2]` that the regions are fitted to, and which of them exist: bool `[B, 10, 7]`."""
+    """Points ``[B, 10, 7, 2]`` that the regions are fitted to, and which of them exist: bool ``[B, 10, 7]``."""
     torso = pose[:, [JOINT["Rhip"], JOINT["Lhip"], JOINT["Lsho"], JOINT["Rsho"]]]
     head = pose[:, [JOINT["Rsho"], JOINT["Lsho"], *FACE]]
     limbs = _limb_corners(pose)
@@ -184,7 +183,7 @@ def _region_points(pose: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _limb_axes(pose: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
-    """Ends of the limbs' axes, each `[B, 8, 2]`, extended for the fit (`beyond=0`) or the mask (1)."""
+    """Ends of the limbs' axes, each ``[B, 8, 2]``, extended for the fit (``beyond=0``) or the mask (1)."""
     first = pose[:, [fr for fr, _ in LIMBS.values()]]
     second = pose[:, [to for _, to in LIMBS.values()]]
     first = first + BEFORE * (first - second)
@@ -193,7 +192,7 @@ def _limb_axes(pose: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
 
 
 def _limb_corners(pose: Tensor) -> Tensor:
-    """Corners `[B, 8, 4, 2]` of the rectangles that limbs are fitted to; NaN for a missing limb."""
+    """Corners ``[B, 8, 4, 2]`` of the rectangles that limbs are fitted to; NaN for a missing limb."""
     first, second = _limb_axes(pose, beyond=0)
     along = second - first
     along = along / along.norm(dim=-1, keepdim=True)
@@ -203,7 +202,7 @@ def _limb_corners(pose: Tensor) -> Tensor:
 
 
 def _fit(points: Tensor, images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Least squares from `points` to `images` `[..., N, 2]`: maps `[..., 2, 3]`, spread `[...]` of `points`.
+    """Least squares from ``points`` to ``images`` ``[..., N, 2]``: maps ``[..., 2, 3]``, spread ``[...]`` of ``points``.
 
     The normal equations about the points' mean are 2x2 and solved in closed form. The spread is the RMS
     distance of the points from the line that fits them best: 0 means that they determine no affine map.
@@ -224,7 +223,7 @@ def _fit(points: Tensor, images: Tensor, weights: Tensor) -> tuple[Tensor, Tenso
 
 
 def _masks(target: Tensor, size: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Masks bool `[B, 10, H, W]` of the body regions in the target pose; `x` is `[W]`, `y` `[H, 1]`."""
+    """Masks bool ``[B, 10, H, W]`` of the body regions in the target pose; ``x`` is ``[W]``, ``y`` ``[H, 1]``."""
     target, size = target.float(), size.float()
     torso = _in_torso(target, HALF_WIDTH * size, x, y)
     middle = target[:, FACE].nanmean(dim=1)[..., None, None]
@@ -236,7 +235,7 @@ def _masks(target: Tensor, size: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _in_rectangle(first: Tensor, second: Tensor, half_width: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Which pixels lie in the rectangles around axes from `first` to `second` `[..., 2]`: `[..., H, W]`."""
+    """Which pixels lie in the rectangles around axes from ``first`` to ``second`` ``[..., 2]``: ``[..., H, W]``."""
     length = (second - first).norm(dim=-1)[..., None, None]
     ax, ay = ((second - first)[..., None, None] / length[..., None, :, :]).unbind(-3)
     cx, cy = ((first + second)[..., None, None] / 2).unbind(-3)
@@ -246,7 +245,7 @@ def _in_rectangle(first: Tensor, second: Tensor, half_width: Tensor, x: Tensor, 
 
 
 def _in_torso(target: Tensor, margin: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Which pixels are at most `margin` `[B]` from the convex hull of the hips and shoulders: bool `[B, H, W]`.
+    """Which pixels are at most ``margin`` ``[B]`` from the convex hull of the hips and shoulders: bool ``[B, H, W]``.
 
     The hull of four points is the union of the triangles that they form. Whatever is near the hull is near one
     of the points or lies in a rectangle around one of the sides. This holds for any order of the points: a
@@ -269,7 +268,7 @@ def _in_torso(target: Tensor, margin: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _area_weights(from_length: int, to_length: int, like: Tensor) -> Tensor:
-    """`[to_length, from_length]`: the share of each old pixel in each new one when a row is resized."""
+    """``[to_length, from_length]``: the share of each old pixel in each new one when a row is resized."""
     edges = torch.arange(to_length + 1, dtype=torch.float64) * (from_length / to_length)
     pixels = torch.arange(from_length, dtype=torch.float64)
     overlap = torch.minimum(edges[1:, None], pixels + 1) - torch.maximum(edges[:-1, None], pixels)
@@ -280,7 +279,7 @@ def _area_weights(from_length: int, to_length: int, like: Tensor) -> Tensor:
 
 
 def sample_regions(features: Tensor, warps: LimbWarps) -> Tensor:
-    """Source features `[B, C, h, w]` moved by each region's map, everywhere: `[B, 11, C, h, w]`."""
+    """Source features ``[B, C, h, w]`` moved by each region's map, everywhere: ``[B, 11, C, h, w]``."""
     height, width = features.shape[-2:]
     maps = warps.at(height, width).maps.flatten(0, 1)
     # From source pixels to grid coordinates is affine too: put it into the maps. Target pixels are counted from
@@ -299,14 +298,14 @@ def sample_regions(features: Tensor, warps: LimbWarps) -> Tensor:
 
 
 def warp_regions(features: Tensor, warps: LimbWarps) -> Tensor:
-    """Source features `[B, C, h, w]` moved by each region's map, times its mask: `[B, 11, C, h, w]`."""
+    """Source features ``[B, C, h, w]`` moved by each region's map, times its mask: ``[B, 11, C, h, w]``."""
     return sample_regions(features, warps) * warps.at(*features.shape[-2:]).masks[:, :, None].to(
         features.dtype
     )
 
 
 def deformable_skip_reference(features: Tensor, warps: LimbWarps, aggregate: str = "max") -> Tensor:
-    """The deformable skip written down plainly, and slow: `deformable_skip` computes the same."""
+    """The deformable skip written down plainly, and slow: ``deformable_skip`` computes the same."""
     warps = warps.at(*features.shape[-2:])
     sampled, covering = sample_regions(features, warps), warps.covering[:, :, None]
     if aggregate == "max":
@@ -325,10 +324,10 @@ def deformable_skip_reference(features: Tensor, warps: LimbWarps, aggregate: str
 
 
 class _Gather:
-    """A sparse matrix `[n_rows, n_columns]`: each output row is a weighted sum of four input rows."""
+    """A sparse matrix ``[n_rows, n_columns]``: each output row is a weighted sum of four input rows."""
 
     def __init__(self, column: Tensor, weight: Tensor):
-        """Which four input rows: `[n_rows, 4]`, and their weights, alike."""
+        """Which four input rows: ``[n_rows, 4]``, and their weights, alike."""
         self.column, self.weight = column, weight
 
     @cached_property
@@ -342,7 +341,7 @@ class _Gather:
         return F.embedding_bag(self.column, rows, mode="sum", per_sample_weights=self.weight.to(rows.dtype))
 
     def add_transposed(self, rows: Tensor, to: Tensor) -> Tensor:
-        """Add the product of the transpose with `rows` to `to`, in place."""
+        """Add the product of the transpose with ``rows`` to ``to``, in place."""
         used, row, weight, offset = self.transposed
         weight = weight.to(rows.dtype)
         sums = F.embedding_bag(row, rows, offset, mode="sum", per_sample_weights=weight)
@@ -356,13 +355,13 @@ class _Plan:
     moved: Tensor
     """Pixels, counted over the batch, that take their value from elsewhere; the others keep their own."""
     gather: _Gather
-    """The candidates: first one for each of `moved`, then those of each further layer."""
+    """The candidates: first one for each of ``moved``, then those of each further layer."""
     layers: list[Tensor]
-    """For each further layer, the places in `moved` that its candidates are for."""
+    """For each further layer, the places in ``moved`` that its candidates are for."""
 
 
 class _MoveRows(torch.autograd.Function):
-    """Rows `[pixels, C]` moved and merged as a `_Plan` says, by their maximum or else by their sum.
+    """Rows ``[pixels, C]`` moved and merged as a ``_Plan`` says, by their maximum or else by their sum.
 
     Both directions read scattered rows and write each row once, so the gradient is fast and deterministic.
     """
@@ -396,7 +395,7 @@ class _MoveRows(torch.autograd.Function):
 
 
 def _make_plan(warps: LimbWarps, aggregate: str) -> _Plan:
-    """Prepare `deformable_skip` at the warps' own size."""
+    """Prepare ``deformable_skip`` at the warps' own size."""
     moves, layers = _layers(warps, PRIORITY if aggregate == "priority" else REGIONS)
     if aggregate == "priority":
         layers = layers[:1]
@@ -413,8 +412,10 @@ def _make_plan(warps: LimbWarps, aggregate: str) -> _Plan:
 
 
 def _layers(warps: LimbWarps, order: Sequence[str]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-    """Which pixels move (bool `[B, H, W]`), and for k = 0, 1, ...: which of them, counted among those that move, a
-    (k+1)-th region covers, and which region, taken in this order.
+    """Which pixels move, and the regions that cover them, layer by layer.
+
+    The first are bool ``[B, H, W]``. Layer k = 0, 1, ... says which of them, counted among those that move, a (k+1)-th
+    region covers, and which region, taken in this order.
 
     A pixel does not move where only the background covers it and the background's map is the identity.
     """
@@ -458,11 +459,11 @@ def _sampling(
 
 
 def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") -> Tensor:
-    """The source's features `[B, C, h, w]` moved into the target pose and merged: `[B, C, h, w]`.
+    """The source's features ``[B, C, h, w]`` moved into the target pose and merged: ``[B, C, h, w]``.
 
     Any h, w: the warps are rescaled as needed. Sampling is bilinear with zeros outside the picture. Where
-    several regions cover a pixel (`LimbWarps.covering`), `aggregate="max"` takes each channel's largest value
-    (as the paper does), `"average"` the mean weighted by coverage, `"priority"` the region in front.
+    several regions cover a pixel (``LimbWarps.covering``), ``aggregate="max"`` takes each channel's largest value
+    (as the paper does), ``"average"`` the mean weighted by coverage, ``"priority"`` the region in front.
 
     Differentiable in the features. Only covered (picture, region, pixel) triples are sampled, computed in
     float32 (float64 for float64 features), and returned in the features' type.
@@ -480,7 +481,7 @@ def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") 
 
 
 def warp_image(images: Tensor, warps: LimbWarps, aggregate: str = "priority") -> Tensor:
-    """The answer without a network: source images `[B, 3, H, W]` with every part moved to the target pose.
+    """The answer without a network: source images ``[B, 3, H, W]`` with every part moved to the target pose.
 
     By default the region in front is shown where several overlap, which keeps faces, hands and edges crisp;
     an average shows overlaps half transparent, a maximum the brightest.
