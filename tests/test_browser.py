@@ -20,7 +20,7 @@ from papermill.parameterize import parameterize_notebook
 
 WATCHER = (ROOT / "tests/lab.js").read_text(encoding="utf-8")
 REQUIRED = os.environ.get("SDGAN_BROWSER") == "required"
-RUN_SECONDS = 240
+RUN_SECONDS = 600  # a guard; on two cores of their own the longest takes half a minute
 DELAYS = 5  # a picture comes at most this many times as late as that of the yardstick, a slider beside it
 pytestmark = pytest.mark.slow
 
@@ -177,7 +177,6 @@ def check(page) -> list[tuple[str, list[float]]]:
     return found
 
 
-@pytest.mark.timeout(RUN_SECONDS + 120)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_in_the_browser(browser, lab, path, record_property):
     page = open_notebook(browser, lab, path.name)

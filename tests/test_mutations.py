@@ -136,7 +136,6 @@ def test_the_table_lists_every_fault():
 
 @pytest.mark.mutation
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("where", sorted({fault.noticed_by for fault in FAULTS}))
 def test_without_a_fault_all_is_well(tmp_path, where):
     done = run(copy_of_the_project(tmp_path), where)
@@ -145,7 +144,6 @@ def test_without_a_fault_all_is_well(tmp_path, where):
 
 @pytest.mark.mutation
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_noticed(tmp_path, fault, table):
     folder = copy_of_the_project(tmp_path)
