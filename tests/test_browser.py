@@ -21,6 +21,7 @@ from papermill.parameterize import parameterize_notebook
 WATCHER = (ROOT / "tests/lab.js").read_text(encoding="utf-8")
 REQUIRED = os.environ.get("SDGAN_BROWSER") == "required"
 RUN_SECONDS = 600  # a guard; on two cores of their own the longest takes half a minute
+PATIENCE = 180  # the same for what takes seconds
 DELAYS = 5  # a picture comes at most this many times as late as that of the yardstick, a slider beside it
 pytestmark = pytest.mark.slow
 
@@ -106,7 +107,7 @@ def lab(tmp_path_factory, browser):
         )
     address = f"http://127.0.0.1:{port}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + 90
+    end = time.monotonic() + PATIENCE
     while True:
         assert server.poll() is None, f"JupyterLab ended: {log.read_text()[-2000:]}"
         try:
@@ -138,8 +139,8 @@ def open_notebook(browser, lab, name: str):
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.add_init_script(WATCHER)
     page.goto(f"{address}/lab/tree/notebooks/{name}?token={token}&reset", wait_until="domcontentloaded")
-    wait(page, "window.lab?.panel()", 60, "the notebook is not open")
-    wait(page, "lab.status() === 'idle'", 60, "the kernel is not ready")
+    wait(page, "window.lab?.panel()", PATIENCE, "the notebook is not open")
+    wait(page, "lab.status() === 'idle'", PATIENCE, "the kernel is not ready")
     page.evaluate("lab.listen(); lab.run()")
     wait(page, "lab.done && lab.status() === 'idle'", RUN_SECONDS, "cells are still running")
     return page
@@ -151,7 +152,7 @@ def press(page, handle, key: str) -> tuple[str, float | None]:
     handle.focus()
     page.keyboard.press(key)
     page.wait_for_function("lab.latency !== undefined", timeout=10_000, polling=20)
-    wait(page, "lab.status() === 'idle'", 30, f"busy after {key}")
+    wait(page, "lab.status() === 'idle'", PATIENCE, f"busy after {key}")
     page.wait_for_timeout(100)  # a last picture that the kernel has sent already
     return handle.evaluate("element => lab.bytes(element)"), page.evaluate("lab.latency")
 
