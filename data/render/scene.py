@@ -5,10 +5,12 @@ from functools import lru_cache
 
 import numpy as np
 
-from .backgrounds import Panorama, hsv, irradiance, look_up, names, panorama, street
+from .backgrounds import Panorama, irradiance, look_up, names, panorama
+from .draws import colour
 from .garments import identity
 from .poses import COMMON, SPECIAL, Pose, random_pose
 from .raster import noise
+from .streets import street
 
 CAMERAS, FRAMES = 4, 5
 VIEWS = CAMERAS * FRAMES
@@ -214,7 +216,7 @@ def camera(number: int, index: int, height: int) -> Camera:
     if rng.random() < OCCLUDER:
         kind = str(rng.choice(["pole", "bollard", "planter", "sign"]))
         place = (float(rng.choice([-1, 1]) * u(0.05, 0.3)), -u(0.75, 1.1))
-        occluder = (kind, place, hsv(rng.random(), u(0, 0.5), u(0.15, 0.6)), float(u(0.85, 1.15)))
+        occluder = (kind, place, colour(rng, (0, 1), (0, 0.5), (0.15, 0.6)), float(u(0.85, 1.15)))
     return Camera(
         height,
         origin,
