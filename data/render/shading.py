@@ -9,7 +9,7 @@ from .backgrounds import irradiance
 from .bodies import model
 from .garments import Identity, identity
 from .materials import paint
-from .poses import Pose, kinematics, rotation, skin
+from .poses import Pose, kinematics, skin, spin
 from .raster import box, ellipsoid, incidence, nearest, noise, noise_gradient, normals, raster
 from .scene import SS, Camera, Plan, camera, plan
 
@@ -127,7 +127,7 @@ def _posed(
                 p.cull,
             )
         )
-    turn, rng = rotation((0, 0, 1), yaw), np.random.default_rng([15, seed])
+    turn, rng = spin(yaw), np.random.default_rng([15, seed])
     right, left, chest = (pos[m.bone(b)] for b in ("wrist.R", "wrist.L", "spine02"))
     if pose.kind == "carry":
         half = np.array(
