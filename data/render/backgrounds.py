@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
+from .raster import spin
+
 FOLDER = Path(__file__).parent / "panoramas"
 DECODE = np.exp2(np.arange(256) / 255 * np.log2(49)).astype(np.float32) / 8 - 0.125
 """Byte of a panorama's picture -> linear light, 0..6."""
@@ -96,6 +98,4 @@ def irradiance(harmonics: np.ndarray, normals: np.ndarray, yaw: float) -> np.nda
     Returns:
         linear light ``[n, 3]``, at least 0.05.
     """
-    c, s = np.cos(yaw), np.sin(yaw)
-    x, y, z = normals[:, 0] * c + normals[:, 1] * s, -normals[:, 0] * s + normals[:, 1] * c, normals[:, 2]
-    return np.maximum(np.stack(harmonic_basis(x, y, z), 1) @ harmonics, 0.05)
+    return np.maximum(np.stack(harmonic_basis(*(normals @ spin(yaw)).T), 1) @ harmonics, 0.05)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from .bodies import model
+from .raster import spin
 
 SIDES = ("L", "R")
 COMMON = (
@@ -193,11 +194,6 @@ def random_pose(kind: str, rng: np.random.Generator, phase: float | None = None)
 
 
 # ---- from angles to bones
-
-
-def spin(yaw: float) -> np.ndarray:
-    """Rotation matrix about z by ``yaw`` in radians."""
-    return Rotation.from_euler("Z", yaw).as_matrix()
 
 
 def _rotation(axis: np.ndarray, degrees: float) -> np.ndarray:

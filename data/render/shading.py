@@ -9,8 +9,8 @@ from .backgrounds import irradiance
 from .bodies import model
 from .garments import Identity, identity
 from .materials import paint
-from .poses import Pose, kinematics, skin, spin
-from .raster import box, ellipsoid, incidence, nearest, noise, noise_gradient, normals, raster
+from .poses import Pose, kinematics, skin
+from .raster import box, ellipsoid, incidence, nearest, noise, noise_gradient, normals, raster, spin
 from .scene import SS, Camera, Plan, camera, plan
 
 HEIGHTS = (128, 256)
