@@ -168,7 +168,6 @@ def parse_json(text: str) -> object:
         ValueError: saying what is wrong with it; also where it is nested too deeply, holds a number of thousands of
             digits, or one that is not finite (which JSON does not have, though Python writes it).
     """
-
     try:
         return _DECODER.decode(text.removeprefix("\ufeff"))
     except RecursionError:
