@@ -19,11 +19,7 @@ RULES = {  # of docstrings without their code, unless said otherwise
 TIGHT = re.compile(r"\[(?:[A-Z]|\d+)(?:,[A-Z\d/]+)+\]")  # [B,3,H,W], also in code
 NAMED = re.compile(r"(^|_)judges?(_|$)", re.IGNORECASE)
 
-NOT_YET = [  # to be emptied: files that do not speak so yet
-    *(f"exercises/{name}" for name in ("adversarial", "encoders", "poses", "warping")),
-    *("datasets", "discriminators", "doctor", "heatmaps", "images", "losses", "metrics", "plotting", "pose"),
-    *("protocol", "training", "warping"),
-]
+NOT_YET: list[str] = []  # files that do not speak so yet
 
 
 def docstrings(tree: ast.AST) -> Iterator[tuple[int, str]]:
