@@ -146,6 +146,7 @@ def test_coco(tmp_path: Path, wrap: Callable[[dict], object]) -> None:
         ("[" + ",".join(["[1" + "0" * 400 + ",1]"] * 18) + "]", r"joint 0 \(nose\)"),
         ("[" + "1" * 5000 + "]", "not JSON"),
         ("[" * 100_000, "nested too deeply"),
+        ("[" + "{}," * 500_000 + "{}]", "more than 1,048,576 bytes"),
         ("", "not JSON"),
         ({"people": []}, "0 people instead of one"),
         ({"people": [{}, {}]}, "2 people instead of one: keep the one"),
