@@ -14,7 +14,7 @@ JOBS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
-NBVAL := --nbval-current-env --nbval-cell-timeout 400 --nbval-sanitize-with notebooks/sanitize.cfg
+NBVAL := --nbval-current-env --nbval-cell-timeout 900 --nbval-sanitize-with notebooks/sanitize.cfg
 
 # The notebooks' kernel "python3" is this environment's own, whatever is installed for the user.
 export JUPYTER_PREFER_ENV_PATH := 1

@@ -34,9 +34,9 @@ from sdgan_lib.warping import deformable_skip
 
 def step_run(settings: Settings, preset: Preset, size: tuple[int, int]) -> Run:
     """A run of one training step, discriminators and all, on pictures of ``size``."""
-    trainer = make_trainer(settings, preset, progress=1.0)
+    trainer = make_trainer(settings, preset)
     batch = real_batch(settings, preset.recipe.batch_size, size)
-    return lambda: trainer.train_step(batch)
+    return lambda: trainer.train_step(batch, progress=1.0)
 
 
 def joints_run(settings: Settings, preset: Preset, joints: int) -> Run:

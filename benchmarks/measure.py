@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.benchmark import Measurement, Timer
 from torch.utils.data import default_collate
@@ -17,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from sdgan_lib.batches import to_device
 from sdgan_lib.datasets import PersonPairs
+from sdgan_lib.inputs import Inputs, make_inputs
 from sdgan_lib.warping import LimbWarps
 
 ROUNDS = 5
@@ -150,3 +153,17 @@ def multiply_adds(run: Run) -> int:
 def fresh(warps: LimbWarps) -> LimbWarps:
     """The same warps with nothing prepared."""
     return LimbWarps(warps.maps, warps.masks, warps.size)
+
+
+def asked_for(inputs: Inputs) -> list[str]:
+    """What inputs have drawn because they were asked for it: warps and body masks, as far as anybody reads them."""
+    kept = [name for name in vars(inputs) if isinstance(vars(Inputs).get(name), cached_property)]
+    return [name for name in kept if not name.startswith("_")]
+
+
+def prepared(given: Sequence[Tensor], background: str, names: Sequence[str]) -> Inputs:
+    """Inputs of source picture, source pose and target pose, with what ``names`` says drawn already."""
+    inputs = make_inputs(*given, background)
+    for name in names:
+        getattr(inputs, name)
+    return inputs

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from inspect import isfunction
 from unittest.mock import patch
 
@@ -17,19 +18,21 @@ from benchmarks.measure import (
     Result,
     Run,
     Settings,
+    asked_for,
     fresh,
     in_turn,
     medians,
     milliseconds,
     multiply_adds,
+    prepared,
     result,
 )
 from sdgan_lib import generators
 from sdgan_lib.batches import ShuffledBatches, flip_pairs, halve_pairs, to_device
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.heatmaps import heatmaps
-from sdgan_lib.inputs import Generated, Inputs, make_inputs
-from sdgan_lib.presets import PRESETS, Preset
+from sdgan_lib.inputs import Generated, Inputs
+from sdgan_lib.presets import PRESETS, Preset, schedule
 from sdgan_lib.training import Trainer
 from sdgan_lib.warping import LimbWarps, limb_warps
 
@@ -78,26 +81,18 @@ def machine_rates(settings: Settings) -> tuple[float, float]:
     return side**3 / product, 2 * source.nbytes / copy
 
 
-def make_trainer(settings: Settings, preset: Preset, progress: float) -> Trainer:
-    """A trainer at this share of its budget, with learning rates 0, so that steps can be repeated for ever."""
-    trainer = Trainer(preset, 0, settings.device)
-    trainer.set_progress(progress)
-    for optimiser in (trainer.generator_optimiser, trainer.judge_optimiser):
-        for group in optimiser.param_groups:
-            group["lr"] = 0.0
-    return trainer
+def make_trainer(settings: Settings, preset: Preset) -> Trainer:
+    """A trainer with learning rates 0, so that steps can be repeated for ever."""
+    recipe = replace(preset.recipe, generator_rate=0.0, discriminator_rate=0.0)
+    return Trainer(replace(preset, recipe=recipe), 0, settings.device)
 
 
-def loaded_batches(settings: Settings, preset: Preset, halve: bool = False) -> Iterator[dict]:
-    """Endless batches as training draws them, but no picture is kept: each is read and decoded from its file.
-
-    ``halve``: at half the size, as in the first share of a run.
-    """
+def loaded_batches(settings: Settings, preset: Preset) -> Iterator[dict]:
+    """Endless batches as training draws them, but no picture is kept: each is read and decoded from its file."""
     recipe = preset.recipe
     people = PersonPairs(settings.data, "train", pairs=recipe.pairs, masks=False, keep_in_memory=False)
     for batch in DataLoader(people, batch_sampler=ShuffledBatches(len(people), recipe.batch_size, 0)):
-        batch = to_device(batch, settings.device)
-        yield halve_pairs(batch) if halve else batch
+        yield to_device(batch, settings.device)
 
 
 def warp_calls(generator: nn.Module, inputs: Inputs) -> list[tuple[Callable, tuple]]:
@@ -123,36 +118,36 @@ def warp_calls(generator: nn.Module, inputs: Inputs) -> list[tuple[Callable, tup
     return calls
 
 
-def step_pieces(trainer: Trainer, batches: Iterator[dict]) -> dict[str, Run]:
-    """The pieces of a training step, each as a run of its own on the step's own tensors.
+def step_pieces(trainer: Trainer, batches: Iterator[dict], progress: float) -> dict[str, Run]:
+    """The pieces of a step at this share of a run, each as a run of its own on the step's own tensors.
 
     ``forward`` makes its inputs anew, as what they keep must not be there already: its time holds that of ``inputs``.
     """
     preset, objective, batch = trainer.preset, trainer.objective, next(batches)
-    trainer.train_step(batch)  # leaves gradients for the optimisers
-    config, recipe = preset.generator, preset.recipe
-    flip = torch.arange(recipe.batch_size, device=trainer.device) % 2 == 0
-    given = batch["source_image"], batch["source_pose"], batch["target_pose"]
-    height, width = given[0].shape[-2:]
-    inputs = make_inputs(*given, config.background)
-    reals = trainer.accelerator.unwrap_model(trainer.judge).reals(batch["target_image"])
+    trainer.train_step(batch, progress)  # leaves gradients for the optimisers
+    whole = tuple(batch["source_image"].shape[-2:])
+    stage = schedule(preset, progress, whole)
+    discriminator = trainer.discriminator if stage.adversarial else None
+    flip = torch.arange(preset.recipe.batch_size, device=trainer.device) % 2 == 0
+    inputs, reals = trainer.prepare(batch, stage)
+    given = inputs.source_image, inputs.source_pose, inputs.target_pose
     generated = trainer.generator(inputs)
     outside = Generated([x.detach().requires_grad_() for x in generated.images], [])
     weights = [w for w in trainer.generator.parameters() if w.requires_grad]
     ones = [torch.ones_like(x) for x in generated.images]
-    # What inputs draw when they are first asked for it (body masks, say): as this generator and this loss ask.
     objective.generator(None, generated, reals, inputs)
-    drawn = [name for name in vars(inputs) if isinstance(vars(Inputs).get(name), cached_property)]
+    drawn = asked_for(inputs)  # by this generator and this loss
+
+    def load() -> dict:
+        loaded = flip_pairs(next(batches), flip)
+        return loaded if stage.size == whole else halve_pairs(loaded)
 
     def prepare() -> Inputs:
-        made = make_inputs(*given, config.background)
-        for name in drawn:
-            getattr(made, name)
-        return made
+        return prepared(given, preset.generator.background, drawn)
 
     def draw() -> None:
         for pose in given[1:]:
-            heatmaps(pose, height, width)
+            heatmaps(pose, *stage.size)
 
     calls = warp_calls(trainer.generator, inputs)
     features = [x for _, arguments in calls for x in arguments if isinstance(x, Tensor) and x.requires_grad]
@@ -171,23 +166,23 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict]) -> dict[str, Run]:
             torch.autograd.grad(moved, features, moved, retain_graph=True)
 
     def discriminate() -> None:
-        if trainer.adversarial:
-            trainer.judge.requires_grad_(True)
-            loss, _ = objective.discriminator(trainer.judge, generated, reals, inputs)
-            trainer.judge_optimiser.zero_grad()
+        if discriminator is not None:
+            discriminator.requires_grad_(True)
+            loss, _ = objective.discriminator(discriminator, generated, reals, inputs)
+            trainer.discriminator_optimiser.zero_grad()
             loss.backward()
-            trainer.judge.requires_grad_(False)
-        loss, _ = objective.generator(trainer.judge if trainer.adversarial else None, outside, reals, inputs)
+            discriminator.requires_grad_(False)
+        loss, _ = objective.generator(discriminator, outside, reals, inputs)
         torch.autograd.grad(loss, outside.images)
 
     def update() -> None:
-        if trainer.adversarial:
-            trainer.judge_optimiser.step()
+        if discriminator is not None:
+            trainer.discriminator_optimiser.step()
         trainer.generator_optimiser.step()
         trainer.averaged.update_parameters(trainer.accelerator.unwrap_model(trainer.generator))
 
     return {
-        "data": lambda: flip_pairs(next(batches), flip),
+        "data": load,
         "inputs": prepare,
         "heat maps": draw,
         "move": move,
@@ -208,15 +203,14 @@ def bench_step(settings: Settings) -> list[Result]:
     ]
     for name in settings.presets:
         preset = PRESETS[name]
-        phases = [(name, 1.0, False)]
+        phases = {name: 1.0}
         if preset.recipe.adversarial_start:
-            phases.append((f"{name}, no D", 0.0, False))
+            phases[f"{name}, no D"] = preset.recipe.half_size  # the first moment at full size
             if preset.recipe.half_size:
-                phases.append((f"{name}, no D, half size", 0.0, True))
-        for case, progress, halve in phases:
-            trainer = make_trainer(settings, preset, progress)
-            batches = loaded_batches(settings, preset, halve)
-            results += _step_results(case, trainer, batches, settings, products, copied)
+                phases[f"{name}, no D, half size"] = 0.0
+        for case, progress in phases.items():
+            trainer, batches = make_trainer(settings, preset), loaded_batches(settings, preset)
+            results += _step_results(case, trainer, batches, progress, settings, products, copied)
     return results
 
 
@@ -224,17 +218,22 @@ def _step_results(
     case: str,
     trainer: Trainer,
     batches: Iterator[dict],
+    progress: float,
     settings: Settings,
     products: float,
     copied: float,
 ) -> list[Result]:
-    pieces = step_pieces(trainer, batches)
+    pieces = step_pieces(trainer, batches, progress)
+
+    def step() -> None:
+        trainer.train_step(next(batches), progress)
+
     with Convolutions() as convolutions:
-        trainer.train_step(next(batches))
+        step()
     counted = convolutions.work()
     arithmetic, traffic = np.array([(m / products, b / copied) for m, b in counted]).T
     floor = np.maximum(arithmetic, traffic).sum()
-    runs = {"step": lambda: trainer.train_step(next(batches)), "convolutions": convolutions.replay}
+    runs = {"step": step, "convolutions": convolutions.replay}
     timed = in_turn(runs | pieces, settings)
     t = {name: medians(measured) for name, measured in timed.items()}
     warps = t["inputs"] - t["heat maps"] + t["move"] + t["move back"]

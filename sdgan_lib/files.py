@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,6 +62,20 @@ def working_folder() -> str:
         return "a working directory that is gone"
 
 
+def refuse_device(path: str | Path) -> None:
+    """Raise if ``path`` is neither file nor folder nor new: reading it might not end, writing it would replace it.
+
+    Raises:
+        UserError: naming it.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # told by whoever opens it
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(Problem(Path(path), "a device or a pipe, not a file", "name a file"))
+
+
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """A temporary file beside ``path`` to write to; what was written reaches the disk, then takes the name ``path``.
@@ -75,8 +90,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if path.exists() and not path.is_file():
-        raise UserError(Problem(path, "a device or a pipe, not a file", "name a file"))
+    refuse_device(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix[:16]}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -123,8 +137,7 @@ def read_text(path: str | Path, limit: int = TEXT_LIMIT) -> str:
             UTF-8.
     """
     path = Path(path)
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        raise UserError(Problem(path, "a device or a pipe, not a file", "name a file"))
+    refuse_device(path)
     try:
         with path.open("rb") as file:
             content = file.read(limit + 1)
@@ -141,6 +154,13 @@ def read_text(path: str | Path, limit: int = TEXT_LIMIT) -> str:
         raise UserError(Problem(path, f"not text ({error})", "write it as UTF-8")) from error
 
 
+def _refuse(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
 def parse_json(text: str) -> object:
     """What a JSON text holds.
 
@@ -148,12 +168,8 @@ def parse_json(text: str) -> object:
         ValueError: saying what is wrong with it; also where it is nested too deeply, holds a number of thousands of
             digits, or one that is not finite (which JSON does not have, though Python writes it).
     """
-
-    def refuse(name: str) -> object:
-        raise ValueError(f"{name} is no JSON")
-
     try:
-        return json.loads(text.removeprefix("\ufeff"), parse_constant=refuse)
+        return _DECODER.decode(text.removeprefix("\ufeff"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

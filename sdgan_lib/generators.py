@@ -315,7 +315,8 @@ class StackedGenerator(TwoStreamGenerator):
         """What the attention may keep at scale 1/factor, and where.
 
         These are the source picture moved by each region's map ``[B, 11, 3, h, w]``, and where each region is
-        ``[B, 11, h, w]``, in [0, 1]. Of a background that stays in place, only what the source person does not hide is known.
+        ``[B, 11, h, w]``, in [0, 1]. Of a background that stays in place, only what the source person does not hide is
+        known.
         """
         moved = sample_regions(downscale(inputs.source_image, factor), inputs.warps)
         masks = inputs.warps.at(*moved.shape[-2:]).masks

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from sdgan_lib.errors import Problem, UserError
-from sdgan_lib.files import explain, whole
+from sdgan_lib.files import explain, refuse_device, whole
 
 BACKGROUND = "white"
 """Colour under the transparent parts of a picture."""
@@ -66,49 +66,55 @@ def encode_png(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-@contextmanager
-def opened(path: str | Path) -> Iterator[Image.Image]:
-    """A picture file whose header has been read; its pixels are decoded by :func:`decode` inside the ``with``.
+def opened(path: str | Path) -> Image.Image:
+    """A picture file whose header has been read, to be used in a ``with``; :func:`decode` reads its pixels.
 
     Raises:
         UserError: there is no such file, it is no picture of the :data:`READABLE` formats, it is damaged, or has more
             than :data:`PIXEL_LIMIT` pixels.
     """
-    path = Path(path)
-    remedy = "copy it again, or save it as JPEG or PNG"
+    refuse_device(path)
+    with _told(path):
+        image = Image.open(path)
+    if image.format in READABLE and image.width * image.height <= PIXEL_LIMIT:
+        return image
+    image.close()
+    if image.format in READABLE:
+        raise UserError(_too_large(path))
+    message = f"{image.format} is not read; what is read: {', '.join(READABLE)}"
+    raise UserError(Problem(Path(path), message, "save it as JPEG or PNG"))
+
+
+@contextmanager
+def _told(path: str | Path) -> Iterator[None]:
+    """Whatever Pillow raises about a file becomes a :class:`UserError`; its warnings are dropped."""
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(path) as image,
-        ):  # faults are told here, in one line
-            if image.format not in READABLE:
-                message = f"{image.format} is not read; what is read: {', '.join(READABLE)}"
-                raise UserError(Problem(path, message, "save it as JPEG or PNG"))
-            if image.width * image.height > PIXEL_LIMIT:
-                raise Image.DecompressionBombError
-            yield image
-    except UserError:
-        raise
+        with warnings.catch_warnings(action="ignore"):
+            yield
     except Image.DecompressionBombError as error:
-        message = f"too large, more than {PIXEL_LIMIT:,} pixels"
-        raise UserError(Problem(path, message, "make it smaller")) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise UserError(explain(error, path)) from error
-        raise UserError(_unreadable(path, error, remedy)) from error
+        raise UserError(_too_large(path)) from error
     except Exception as error:  # a damaged file makes Pillow raise anything
-        raise UserError(_unreadable(path, error, remedy)) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(explain(error, path)) from error
+        reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
+        message = f"the picture cannot be read, it is truncated or not a picture ({reason})"
+        raise UserError(Problem(Path(path), message, "copy it again, or save it as JPEG or PNG")) from error
 
 
-def _unreadable(path: Path, error: Exception, remedy: str) -> Problem:
-    reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
-    message = f"the picture cannot be read, it is truncated or not a picture ({reason})"
-    return Problem(path, message, remedy)
+def _too_large(path: str | Path) -> Problem:
+    return Problem(Path(path), f"too large, more than {PIXEL_LIMIT:,} pixels", "make it smaller")
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """(height, width) of an opened picture as it is shown, that is, turned as its EXIF orientation says."""
-    turned = image.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+    """(height, width) of an opened picture as it is shown, that is, turned as its EXIF orientation says.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with _told(image.filename):
+        turned = (
+            image.getexif().get(_ORIENTATION) in (5, 6, 7, 8) and image.format != "TIFF"
+        )  # there Pillow turns
     return image.size if turned else (image.height, image.width)
 
 
@@ -116,25 +122,28 @@ def decode(image: Image.Image, mode: str = "RGB") -> Image.Image:
     """An opened picture of any kind, upright, as 8-bit ``RGB`` or greyscale ``L``.
 
     Raises:
-        ValueError: its values cannot be shown: not finite, negative, or floats beyond 255.
+        UserError: the file is damaged, or its values cannot be shown: not finite, negative, or floats beyond 255.
     """
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        image = Image.fromarray(_eight_bits(image))
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
-    return image if image.mode == mode else image.convert(mode)
+    with _told(image.filename):
+        bits = getattr(image, "tag_v2", {}).get(_BITS, (16,))[0]
+        image.load()
+        if image.getexif().get(_ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+        if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+            image = Image.fromarray(_eight_bits(image, bits))
+        elif image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image)
+        return image if image.mode == mode else image.convert(mode)
 
 
-def _eight_bits(image: Image.Image) -> np.ndarray:
+def _eight_bits(image: Image.Image, bits: int) -> np.ndarray:
     """A greyscale picture of integers of more than 8 bits, or of floats (0 to 1, else 0 to 255), as uint8 ``[H, W]``.
 
     White is the largest number of the depth that the file names (12 or 16 bits). For floats and 32-bit integers, whose
     range nobody uses, it is the smallest usual one that holds all values.
     """
     values = np.asarray(image).astype(np.float64)
-    bits = getattr(image, "tag_v2", {}).get(_BITS, (16,))[0]
     usual = (
         (1.0, 255.0)
         if image.mode == "F"

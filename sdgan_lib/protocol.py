@@ -25,7 +25,7 @@ SPLITS = ("train", "test")
 ANNOTATION_COLUMNS = ["name", "keypoints_y", "keypoints_x"]
 PAIR_COLUMNS = ["from", "to"]
 
-FARTHEST = 1e6
+FARTHEST = 1_000_000
 """Largest coordinate, in pixels, that a file may hold."""
 
 _MARKET_NAME = re.compile(r"(?P<identity>-?\d+)_c(?P<camera>\d+)s\d+_\d+_\d+")
@@ -160,7 +160,7 @@ def _read_table(
         return
     for row, fields in enumerate(lines[1:], start=2):
         if len(fields) == len(columns):
-            yield row, [field.strip() for field in fields]
+            yield row, fields
         elif fields:
             message = f"{len(fields)} fields, expected {len(columns)}"
             report(Problem(path, message, f"write {header}", row, "number of fields"))
@@ -175,6 +175,7 @@ def read_annotations(path: Path, report: Report) -> Rows:
     """
     rows: Rows = {}
     for row, (name, ys, xs) in _read_table(path, ANNOTATION_COLUMNS, ":", report):
+        name = name.strip()
         if name in rows:
             message = f"{name} has row {rows[name][0]} already"
             report(Problem(path, message, "delete one of the two", row, "two rows for one picture"))
@@ -201,6 +202,8 @@ def _coordinates(text: str) -> list[int]:
     if not isinstance(values, list):
         raise ValueError(f"'{text[:40]}' is not a JSON list")
     for value in values:
+        if type(value) is int and value <= FARTHEST:
+            continue
         if isinstance(value, list | dict | str):
             raise ValueError(f"{reprlib.repr(value)} is not a number")
         if isinstance(value, int) and value > FARTHEST:
@@ -326,7 +329,7 @@ def read_pairs(path: Path, annotations: Path, names: list[str], poses: Tensor, r
     pairs: list[tuple[int, int]] = []
     faults: dict[str, list[int]] = {}  # what -> rows; a bad picture spoils many pairs and is named once
     for row, (source, target) in _read_table(path, PAIR_COLUMNS, ",", report):
-        pair = index.get(source), index.get(target)
+        pair = index.get(source.strip()), index.get(target.strip())
         if None in pair:
             name = source if pair[0] is None else target
             faults.setdefault(f"{name} is unknown, it has no usable row in {annotations}", []).append(row)

@@ -173,7 +173,8 @@ class Trainer:
         accelerator.backward(loss)
 
         terms = {name: value.detach().float() for name, value in (terms | generator_terms).items()}
-        spoiled = ~torch.stack([loss.detach().float() for loss in losses]).isfinite().all()
+        total = torch.stack([loss.detach().float() for loss in losses]).sum()
+        spoiled = ~torch.stack([total, *terms.values()]).isfinite().all()
         if stage.adversarial:
             self._change(self.discriminator_optimiser, stage.discriminator_rate, spoiled)
         self._change(self.generator_optimiser, stage.generator_rate, spoiled)
@@ -181,7 +182,7 @@ class Trainer:
             accelerator.scaler.update()
         self.averaged.update_parameters(accelerator.unwrap_model(self.generator))
         self.step += 1
-        self.unread.append((self.step, terms))
+        self.unread.append((self.step, terms | {"loss": total}))
         return terms
 
     def prepare(self, batch: dict, stage: Stage) -> tuple[Inputs, list[Tensor]]:
@@ -234,7 +235,7 @@ class Trainer:
                     self.unread.clear()
                     raise TrainingError(f"step {step}: the term {name!r} is {value}")
         self.unread.clear()
-        return numbers
+        return {name: value for name, value in numbers.items() if name != "loss"}
 
     def check_weights(self) -> None:
         """Raise a TrainingError naming the first weight that is not finite."""

@@ -202,7 +202,7 @@ def _limb_corners(pose: Tensor) -> Tensor:
 
 
 def _fit(points: Tensor, images: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Least squares from ``points`` to ``images`` ``[..., N, 2]``: maps ``[..., 2, 3]``, spread ``[...]`` of ``points``.
+    """Least squares from ``points`` to ``images`` ``[..., N, 2]``: maps ``[..., 2, 3]`` and spread ``[...]``.
 
     The normal equations about the points' mean are 2x2 and solved in closed form. The spread is the RMS
     distance of the points from the line that fits them best: 0 means that they determine no affine map.

@@ -91,12 +91,12 @@ def test_a_training_step_is_taken_apart_whole(tiny):
     batch = real_batch(Settings(), 2)
     late = replace(tiny, recipe=replace(tiny.recipe, adversarial_start=0.5))
     for progress in (0.0, 1.0):
-        trainer = make_trainer(Settings(), late, progress)
+        trainer = make_trainer(Settings(), late)
         before = [w.detach().clone() for w in trainer.generator.parameters()]
         with Convolutions() as whole:
-            trainer.train_step(batch)
+            trainer.train_step(batch, progress)
         assert all(torch.equal(a, b) for a, b in zip(before, trainer.generator.parameters(), strict=True))
-        pieces = step_pieces(trainer, iter([batch]))
+        pieces = step_pieces(trainer, iter([batch]), progress)
         assert list(pieces)[:3] == ["data", "inputs", "heat maps"]
         with Convolutions() as parts:
             for name in (
@@ -114,7 +114,7 @@ def test_a_training_step_is_taken_apart_whole(tiny):
 
 
 def test_body_masks_count_with_what_is_prepared(tiny, monkeypatch):
-    pieces = step_pieces(make_trainer(Settings(), tiny, 1.0), iter([real_batch(Settings(), 2)]))
+    pieces = step_pieces(make_trainer(Settings(), tiny), iter([real_batch(Settings(), 2)]), 1.0)
     drawn = []
     monkeypatch.setattr(inputs, "body_mask", lambda *a: drawn.append(a) or body_mask(*a))
     pieces["inputs"]()
@@ -133,7 +133,7 @@ def describe(call) -> str:
 def test_the_warps_of_a_generator_are_noted(tiny):
     batch = real_batch(Settings(), 2)
     given = make_inputs(batch["source_image"], batch["source_pose"], batch["target_pose"])
-    calls = warp_calls(make_trainer(Settings(), tiny, 1.0).generator, given)
+    calls = warp_calls(make_trainer(Settings(), tiny).generator, given)
     skips = [a[0] for f, a in calls if f.func is deformable_skip]
     assert [list(x.shape) for x in skips] == [[2, 4 << i, 128 >> i, 64 >> i] for i in (3, 2, 1, 0)]
     assert all(x.is_leaf and x.requires_grad for x in skips)

@@ -20,7 +20,8 @@ from papermill.parameterize import parameterize_notebook
 
 WATCHER = (ROOT / "tests/lab.js").read_text(encoding="utf-8")
 REQUIRED = os.environ.get("SDGAN_BROWSER") == "required"
-RUN_SECONDS = 240
+RUN_SECONDS = 600  # a guard; on two cores of their own the longest takes half a minute
+PATIENCE = 180  # the same for what takes seconds
 DELAYS = 5  # a picture comes at most this many times as late as that of the yardstick, a slider beside it
 pytestmark = pytest.mark.slow
 
@@ -106,7 +107,7 @@ def lab(tmp_path_factory, browser):
         )
     address = f"http://127.0.0.1:{port}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + 90
+    end = time.monotonic() + PATIENCE
     while True:
         assert server.poll() is None, f"JupyterLab ended: {log.read_text()[-2000:]}"
         try:
@@ -138,8 +139,8 @@ def open_notebook(browser, lab, name: str):
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.add_init_script(WATCHER)
     page.goto(f"{address}/lab/tree/notebooks/{name}?token={token}&reset", wait_until="domcontentloaded")
-    wait(page, "window.lab?.panel()", 60, "the notebook is not open")
-    wait(page, "lab.status() === 'idle'", 60, "the kernel is not ready")
+    wait(page, "window.lab?.panel()", PATIENCE, "the notebook is not open")
+    wait(page, "lab.status() === 'idle'", PATIENCE, "the kernel is not ready")
     page.evaluate("lab.listen(); lab.run()")
     wait(page, "lab.done && lab.status() === 'idle'", RUN_SECONDS, "cells are still running")
     return page
@@ -151,7 +152,7 @@ def press(page, handle, key: str) -> tuple[str, float | None]:
     handle.focus()
     page.keyboard.press(key)
     page.wait_for_function("lab.latency !== undefined", timeout=10_000, polling=20)
-    wait(page, "lab.status() === 'idle'", 30, f"busy after {key}")
+    wait(page, "lab.status() === 'idle'", PATIENCE, f"busy after {key}")
     page.wait_for_timeout(100)  # a last picture that the kernel has sent already
     return handle.evaluate("element => lab.bytes(element)"), page.evaluate("lab.latency")
 
@@ -177,27 +178,42 @@ def check(page) -> list[tuple[str, list[float]]]:
     return found
 
 
-@pytest.mark.timeout(RUN_SECONDS + 120)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_in_the_browser(browser, lab, path, record_property):
     page = open_notebook(browser, lab, path.name)
     try:
-        *sliders, (last, own) = check(page)
+        found = check(page)
     finally:
         page.close()
+    assert len(found) > 1 or path.stem == "00_start_here", "a notebook without a slider"
+    median, yardstick = delays(found)
+    record_property("delay_ms", round(median))
+    print(
+        f"{path.stem}: {len(found) - 1} sliders, picture after {median:.0f} ms; yardstick: {yardstick:.0f} ms"
+    )
+    assert not late(found)
+
+
+def delays(found: list[tuple[str, list[float]]]) -> tuple[float, float]:
+    """Median delay of the pictures of all sliders, and of the last one's, the yardstick's."""
+    *sliders, (last, own) = found
     assert last == "yardstick"
-    assert sliders or path.stem == "00_start_here", "a notebook without a slider"
-    if sliders:
-        median = statistics.median(delay for _, delays in sliders for delay in delays)
-        yardstick = statistics.median(own)
-        record_property("delay_ms", round(median))
-        print(
-            f"{path.stem}: {len(sliders)} sliders, picture after {median:.0f} ms (median); {yardstick:.0f} ms at least"
-        )
-        assert median < DELAYS * yardstick
+    yardstick = statistics.median(own)
+    return statistics.median([delay for _, some in sliders for delay in some] or [yardstick]), yardstick
+
+
+def late(found: list[tuple[str, list[float]]]) -> bool:
+    """Whether pictures come too late, on a machine as fast and as busy as the yardstick says."""
+    median, yardstick = delays(found)
+    return median > DELAYS * yardstick
 
 
 # The check itself can fail
+
+
+def test_late_pictures_are_told_from_a_busy_machine():
+    assert late([("x", [300.0, 320.0]), ("yardstick", [40.0, 50.0])])
+    assert not late([("x", [300.0, 320.0]), ("yardstick", [140.0, 150.0])])
 
 
 @pytest.mark.parametrize(
@@ -205,7 +221,7 @@ def test_notebook_in_the_browser(browser, lab, path, record_property):
     [
         (WIDGET.format(body="return np.full((9, 9, 3), 7, np.uint8)", label="dead"), "does not move"),
         (
-            WIDGET.format(body="return np.full((9, 9, 3), 1 // (9 - int(level)))", label="x"),
+            WIDGET.format(body="return np.full((9, 9, 3), 7 // (9 - int(level)), np.uint8)", label="x"),
             "ZeroDivisionError",
         ),
         ("raise RuntimeError('no such luck')", "no such luck"),

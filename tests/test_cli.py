@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -8,9 +10,10 @@ from figures import copy_people
 from PIL import Image
 
 from sdgan_lib.checkpoints import load_checkpoint
-from sdgan_lib.cli import main
+from sdgan_lib.cli import Check, main
 from sdgan_lib.datasets import PersonPairs
-from sdgan_lib.evaluation import evaluate, mean_image
+from sdgan_lib.errors import UserError
+from sdgan_lib.evaluation import REFERENCES, evaluate, of_generator
 from sdgan_lib.generators import make_generator
 from sdgan_lib.presets import PRESETS
 from sdgan_lib.protocol import read_pose, write_pose
@@ -52,9 +55,9 @@ def test_the_main_job_leaves_its_results(run):
         "gallery.png",
         "deciles.png",
     }
-    metrics = json.loads((run / "metrics.json").read_text())
+    metrics = json.loads((run / "metrics.json").read_text())["metrics"]
     assert {g: list(a) for g, a in metrics.items()} == {
-        g: ["model", "copy_source", "warp_only", "mean_image"] for g in ("same_camera", "all")
+        g: ["model", *REFERENCES] for g in ("same_camera", "all")
     }
     state = load_checkpoint(run / "checkpoint.pt")
     assert (state["step"], state["seed"], state["preset"]["generator"]["width"]) == (12, 3, 4)
@@ -70,17 +73,17 @@ def test_thirty_steps_of_training_show_on_people_never_seen(tmp_path):
     people = copy_people(tmp_path / "people", train=30, test=3)
     command = ["train", "--data", people, "--steps", 30, "--runs", tmp_path, "--device", "cpu"]
     assert main([str(a) for a in command]) == 0
-    trained = json.loads((tmp_path / "sdgan" / "metrics.json").read_text())
+    trained = json.loads((tmp_path / "sdgan" / "metrics.json").read_text())["metrics"]
 
-    test, train = (PersonPairs(people, split, pairs="all") for split in ("test", "train"))
+    test = PersonPairs(people, "test", pairs="all")
     torch.manual_seed(0)
     untrained = make_generator(PRESETS["sdgan"].generator).eval()
-    before = evaluate(untrained, test, mean_image(train), quiet=True)
+    before = evaluate({"model": of_generator(untrained)}, test, quiet=True).means()
     for group, answers in trained.items():
         model = answers["model"]
         assert model["fg_l1"] < 0.95 * before[group]["model"]["fg_l1"], group
         assert model["fg_ssim"] > 1.05 * before[group]["model"]["fg_ssim"], group
-        for name in ("copy_source", "mean_image"):
+        for name in ("copy_source", "mean_picture"):
             assert model["fg_l1"] < answers[name]["fg_l1"], (group, name)
             assert model["fg_ssim"] > answers[name]["fg_ssim"], (group, name)
             assert model["fg_psnr"] > answers[name]["fg_psnr"], (group, name)
@@ -154,7 +157,6 @@ def test_generate_by_name_by_file_and_from_an_exported_checkpoint_agree(run, peo
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["generate", "--target", "x"], "--source"),
         (
             ["generate", "--source", "nobody", "--target", "nobody"],
             "nobody: neither a file nor an annotated picture",
@@ -169,6 +171,89 @@ def test_faults_of_the_user_end_in_one_line(arguments, message, people, capsys):
     assert main(arguments) == 1
     err = capsys.readouterr().err.strip()
     assert message in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("option", ["--source", "--target"])
+def test_generate_needs_a_person_and_a_pose(option, capsys):
+    other = {"--source": "--target", "--target": "--source"}[option]
+    with pytest.raises(SystemExit) as caught:
+        main(["generate", other, "x"])
+    assert caught.value.code == 2 and option in capsys.readouterr().err
+
+
+def of_the_user():
+    """Each kind of fault that ends in one line, with what the line must hold."""
+    return {
+        "told": (UserError("a.txt: wrong\x1b[31m"), r"a.txt: wrong\x1b[31m"),
+        "no permission": (
+            PermissionError(errno.EACCES, "Permission denied", "a.txt"),
+            "a.txt: permission denied. Rem",
+        ),
+        "full disk": (
+            OSError(errno.ENOSPC, "No space left on device"),
+            "no space left on device. Remedy: free some",
+        ),
+        "long name": (OSError(errno.ENAMETOOLONG, "File name too long", "n" * 300), "choose a shorter name"),
+        "control characters": (
+            FileNotFoundError(errno.ENOENT, "No such file", "a\x1b]0;b\x07"),
+            r"a\x1b]0;b\x07: no such",
+        ),
+    }
+
+
+@pytest.mark.parametrize("fault", of_the_user())
+def test_faults_of_files_and_the_system_end_in_one_line(fault, monkeypatch, capsys):
+    error, text = of_the_user()[fault]
+
+    def run(self):
+        raise error
+
+    monkeypatch.setattr(Check, "run", run)
+    assert main(["check"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("sdgan_lib: ") and text in err and err.count("\n") == 1 and err[:-1].isprintable()
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda: torch.zeros(2) + torch.zeros(3),  # RuntimeError
+        lambda: torch.nn.functional.interpolate(torch.zeros(1, 1, 2, 2)),  # ValueError
+        lambda: {}["key"],
+    ],
+    ids=["RuntimeError", "ValueError", "KeyError"],
+)
+def test_a_fault_of_the_code_keeps_its_traceback(fail, monkeypatch):
+    with pytest.raises((RuntimeError, ValueError, KeyError)) as expected:
+        fail()
+    monkeypatch.setattr(Check, "run", lambda self: fail())
+    with pytest.raises(expected.type) as caught:
+        main(["check"])
+    assert str(caught.value) == str(expected.value) and caught.traceback[-1].name != "main"
+
+
+def test_an_interrupt_ends_quietly(monkeypatch, capsys):
+    def run(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Check, "run", run)
+    assert main(["check"]) == 130 and capsys.readouterr().err == ""
+
+
+def test_a_terminal_that_cannot_print_every_character(people, tmp_path):
+    broken = copy_people(tmp_path / "größe", train=1, test=1)
+    next((broken / "people-dataset" / "train").iterdir()).unlink()
+    command = [sys.executable, "-m", "sdgan_lib", "check", str(broken)]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"}
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert done.returncode == 1 and b"gr\\xf6\\xdfe" in done.stdout and b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_has_gone(people):
+    """`check | head -0`: nothing is said, and no traceback."""
+    command = f"{sys.executable} -m sdgan_lib check {people} | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr and "BrokenPipe" not in done.stderr
 
 
 def test_pose_files_are_checked_joint_by_joint(tmp_path):
@@ -188,9 +273,9 @@ def test_pose_files_are_checked_joint_by_joint(tmp_path):
         with pytest.raises(ValueError, match=message):
             read_pose(path)
     path.write_text("[[1, 2],")
-    with pytest.raises(ValueError, match="not JSON"):
+    with pytest.raises(ValueError, match=r"not JSON .*null for a missing joint"):
         read_pose(path)
-    with pytest.raises(ValueError, match="no such pose file"):
+    with pytest.raises(ValueError, match="no such file or directory"):
         read_pose(tmp_path / "none.json")
 
 

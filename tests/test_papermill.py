@@ -48,7 +48,6 @@ def test_device_and_picture_size_are_parameters(path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("path", "case"), CASES, ids=lambda value: getattr(value, "stem", value))
 def test_notebook_runs_with(path, case, tmp_path):
     parameters = dict(PARAMETERS[path.stem][case])

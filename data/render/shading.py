@@ -9,8 +9,8 @@ from .backgrounds import irradiance
 from .bodies import model
 from .garments import Identity, identity
 from .materials import paint
-from .poses import Pose, kinematics, rotation, skin
-from .raster import box, ellipsoid, incidence, nearest, noise, noise_gradient, normals, raster
+from .poses import Pose, kinematics, skin
+from .raster import box, ellipsoid, incidence, nearest, noise, noise_gradient, normals, raster, spin
 from .scene import SS, Camera, Plan, camera, plan
 
 HEIGHTS = (128, 256)
@@ -127,7 +127,7 @@ def _posed(
                 p.cull,
             )
         )
-    turn, rng = rotation((0, 0, 1), yaw), np.random.default_rng([15, seed])
+    turn, rng = spin(yaw), np.random.default_rng([15, seed])
     right, left, chest = (pos[m.bone(b)] for b in ("wrist.R", "wrist.L", "spine02"))
     if pose.kind == "carry":
         half = np.array(

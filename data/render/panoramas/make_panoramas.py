@@ -1,10 +1,9 @@
-"""Makes the compact panoramas of this folder from the npm package `@pmndrs/assets` (needs `pip install
-OpenEXR`).
+"""Makes the compact panoramas of this folder from the npm package ``@pmndrs/assets`` (``pip install OpenEXR``).
 
-    python data/render/panoramas/make_panoramas.py FOLDER/package/hdri
+    python -m data.render.panoramas.make_panoramas FOLDER/package/hdri
 
-Each panorama becomes a PNG of 512x256 with logarithmic 8-bit values (`DECODE` in backgrounds.py),
-white-balanced so that the light that falls on a person is nearly neutral, and an entry in `panoramas.json`:
+Each panorama becomes a PNG of 512x256 with logarithmic 8-bit values (``DECODE`` in backgrounds.py),
+white-balanced so that the light that falls on a person is nearly neutral, and an entry in ``panoramas.json``:
 the light as 9 spherical harmonics of the irradiance per colour, the direction of the sun or brightest lamp,
 and its strength.
 """
@@ -20,6 +19,8 @@ import numpy as np
 import OpenEXR
 from PIL import Image
 from scipy.ndimage import gaussian_filter, maximum_filter
+
+from ..backgrounds import FOLDER, harmonic_basis
 
 NAMES = (
     "apartment",
@@ -75,21 +76,11 @@ def convert(path: Path) -> tuple[np.ndarray, dict]:
     sun = np.array([x[i], y[i], z[i]])
     near = (x * sun[0] + y * sun[1] + z * sun[2]) > np.cos(0.14)
     strength = min((np.maximum(a - 2.5, 0) * solid * near[..., None]).sum((0, 1)).mean() / np.pi, 1.6)
-    basis = [
-        0.2821 + 0 * x,
-        0.4886 * y,
-        0.4886 * z,
-        0.4886 * x,
-        1.0925 * x * y,
-        1.0925 * y * z,
-        0.3154 * (3 * z * z - 1),
-        1.0925 * x * z,
-        0.5463 * (x * x - y * y),
-    ]
     cosine = [np.pi] + [2.0944] * 3 + [0.7854] * 5
     sky = np.minimum(a, 4)
     harmonics = [
-        (sky * b[..., None] * solid).sum((0, 1)) * c / np.pi for b, c in zip(basis, cosine, strict=True)
+        (sky * b[..., None] * solid).sum((0, 1)) * c / np.pi
+        for b, c in zip(harmonic_basis(x, y, z), cosine, strict=True)
     ]
     code = np.round(255 * np.log2(1 + 8 * np.minimum(a, 6)) / np.log2(49)).astype(np.uint8)
     return code, {
@@ -100,13 +91,13 @@ def convert(path: Path) -> tuple[np.ndarray, dict]:
 
 
 def main() -> None:
-    here, table = Path(__file__).parent, {}
+    table = {}
     for name in NAMES:
         code, table[name] = convert(Path(sys.argv[1]) / f"{name}.exr.js")
-        Image.fromarray(code).save(here / f"{name}.png", optimize=True)
+        Image.fromarray(code).save(FOLDER / f"{name}.png", optimize=True)
     text = json.dumps(table, indent=1)
     text = re.sub(r"\[\s+(-?[\d.]+),\s+(-?[\d.]+),\s+(-?[\d.]+)\s+\]", r"[\1, \2, \3]", text)
-    (here / "panoramas.json").write_text(text + "\n")
+    (FOLDER / "panoramas.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":
