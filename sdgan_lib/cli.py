@@ -168,16 +168,18 @@ class Train:
 class Evaluate:
     """Evaluate generators and pictures of other programs on the held-out people, beside what needs no learning."""
 
-    checkpoints: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """trained generators, FILE or NAME=FILE, by default runs/sdgan/checkpoint.pt; the seeds of one system, named
-    SYSTEM@0, SYSTEM@1 ..., are averaged in the table"""
-    pictures: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
-    """NAME=FOLDER: what any other program made of the test pairs, files called FROM___TO.png or FROM/TO.png"""
+    checkpoints: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="[NAME=]FILE ...", help_behavior_hint="(default: runs/sdgan/checkpoint.pt)"),
+    ] = ()
+    """trained generators; the seeds of one system, named SYSTEM@0, SYSTEM@1 ..., are averaged in the table"""
+    pictures: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=FOLDER")] = ()
+    """what any other program made of the test pairs, files called FROM___TO.png or FROM/TO.png"""
     data: Path = PEOPLE
     """folder of the data set"""
-    out: Path | None = None
-    """folder for metrics.json, table.md, gallery.png and deciles.png; by default that of the one checkpoint.pt, or
-    runs/evaluation for several answers or an exported file"""
+    out: Annotated[Path | None, _else("that of the one checkpoint.pt, or runs/evaluation")] = None
+    """folder for metrics.json, table.md, gallery.png and deciles.png"""
     device: Device = "auto"
     """where to run"""
 
@@ -297,8 +299,8 @@ class Card:
 
     file: Annotated[Path, tyro.conf.Positional] = Path("data/checkpoints/sdgan.safetensors")
     """file that export wrote"""
-    out: Path | None = None
-    """file to write, whatever it holds; by default README.md beside the file, unless that is not a card"""
+    out: Annotated[Path | None, _else("README.md beside the file, unless that is not a card")] = None
+    """file to write, whatever it holds"""
 
     def run(self) -> int:
         from sdgan_lib.reports import write_card

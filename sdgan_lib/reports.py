@@ -30,8 +30,8 @@ from sdgan_lib.protocol import identity
 COLUMNS = ("fg_ssim", "fg_l1", "fg_psnr", "ssim", "l1", "psnr", "mask_ssim")
 """Metrics in the order of the tables, those of the person alone first."""
 
-INTERVALS = ("fg_ssim", "fg_l1")
-"""Metrics whose intervals are shown; all of them are in the evaluation's own table."""
+HEADLINES = ("fg_ssim", "fg_l1")
+"""Metrics whose intervals are shown; those of all are in the evaluation's own table."""
 
 NOTES = """\
 l1, fg_l1: lower is better, pictures in [-1, 1]; psnr in dB; fg_: over the person's pixels only.
@@ -50,35 +50,45 @@ def from_means(metrics: Metrics) -> Table:
 
 
 def text_table(table: Table) -> str:
-    """A table as text, one block per group of pairs; ``*`` marks the best of a column."""
+    """A table as text, one block per group of pairs; ``*`` marks the best of a column, intervals stand below."""
     lines = []
     for group, systems in table.items():
-        rows = _rows(systems, mark="*")
-        rows[0][0] = f"{group.replace('_', '-')} pairs"
+        rows = [[f"{group.replace('_', '-')} pairs", *COLUMNS], *_rows(systems, mark="*")]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for first, *cells in rows:
             aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-            lines.append("  ".join([first.ljust(widths[0]), *aligned]))
-        lines += [*_against_warp(systems), ""]
+            lines.append("  ".join([first.ljust(widths[0]), *aligned]).rstrip())
+        warp = systems.get("warp_only")
+        learned = [name for name in systems if name not in REFERENCES]
+        lines += [
+            f"{name}: {'; '.join(_headline(m, systems[name], warp) for m in HEADLINES)}" for name in learned
+        ]
+        lines.append("")
     return "\n".join([*lines, NOTES])
 
 
-def markdown_table(table: Table, names: Mapping[str, str] = {}) -> str:
-    """A table as Markdown, one per group of pairs; ``names``: what systems are called there instead."""
+def markdown_table(table: Table, names: Mapping[str, str] | None = None) -> str:
+    """A table as Markdown, one per group of pairs.
+
+    Args:
+        table: of an evaluation; intervals get columns of their own, if it has any.
+        names: what systems are called there instead.
+    """
     blocks = []
     for group, systems in table.items():
-        rows = _rows(systems)
-        rows[0][0] = f"{group.replace('_', ' ')} pairs"
-        lines = [f"| {' | '.join([names.get(row[0], row[0]), *row[1:]])} |" for row in rows]
+        shown = [m for m in HEADLINES if any(math.isfinite(values[m].low) for values in systems.values())]
+        rows = [[f"{group.replace('_', ' ')} pairs", *COLUMNS, *(f"{metric}, 95 %" for metric in shown)]]
+        for name, *cells in _rows(systems):
+            rows.append([(names or {}).get(name, name), *cells, *(_ends(m, systems[name][m]) for m in shown)])
+        lines = [f"| {' | '.join(row)} |" for row in rows]
         lines.insert(1, "|---" * len(rows[0]) + "|")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 
 
 def _rows(systems: Mapping[str, Mapping[str, Estimate]], mark: str = "") -> list[list[str]]:
-    """Heading and rows of a table; spread and intervals are shown where there are any."""
-    shown = [m for m in INTERVALS if any(math.isfinite(values[m].low) for values in systems.values())]
-    rows = [["", *COLUMNS, *(f"{metric}, 95 %" for metric in shown)]]
+    """System and :data:`COLUMNS` of each row, with the spread over seeds where there is one."""
+    rows = []
     for system, values in systems.items():
         cells = []
         for metric in COLUMNS:
@@ -88,26 +98,27 @@ def _rows(systems: Mapping[str, Mapping[str, Estimate]], mark: str = "") -> list
             cell = _number(metric, values[metric].mean)
             cell += "" if math.isnan(spread) else f" ± {_number(metric, spread)}"
             cells.append(cell + (mark if values[metric].mean == best else " " * len(mark)))
-        ends = [f"{_number(m, values[m].low)} to {_number(m, values[m].high)}" for m in shown]
-        rows.append([system, *cells, *ends])
+        rows.append([system, *cells])
     return rows
+
+
+def _headline(metric: str, values: Mapping[str, Estimate], warp: Mapping[str, Estimate] | None) -> str:
+    """One figure of a system, its interval, and its ratio to that of limbs that are only moved."""
+    value = values[metric]
+    text = f"{metric} {_number(metric, value.mean)}"
+    if math.isfinite(value.low):
+        text += f" (95 % over people: {_ends(metric, value)})"
+    if warp and warp[metric].mean:
+        text += f", {value.mean / warp[metric].mean:.2f} x warp_only"
+    return text
+
+
+def _ends(metric: str, value: Estimate) -> str:
+    return f"{_number(metric, value.low)} to {_number(metric, value.high)}"
 
 
 def _number(metric: str, value: float) -> str:
     return f"{value:.{2 if 'psnr' in metric else 3}f}"
-
-
-def _against_warp(systems: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
-    """What each system that learned has over limbs that are only moved."""
-    warp = systems.get("warp_only")
-    if warp is None:
-        return []
-    return [
-        f"{system} / warp_only: "
-        + ", ".join(f"{metric} x {values[metric].mean / warp[metric].mean:.2f}" for metric in INTERVALS)
-        for system, values in systems.items()
-        if system not in REFERENCES and all(warp[metric].mean for metric in INTERVALS)
-    ]
 
 
 # --- pictures -----------------------------------------------------------------------------------

@@ -70,50 +70,46 @@ def result(root, test, generator):
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def test_tables_hold_each_figure_in_the_column_of_its_metric(result):
+@pytest.mark.parametrize(
+    ("write", "gap", "titles"),
+    [
+        (text_table, r" {2,}", {"same_camera": "same-camera pairs", "all": "all pairs"}),
+        (markdown_table, r" \| ", {"same_camera": "same camera pairs", "all": "all pairs"}),
+    ],
+)
+def test_tables_hold_each_figure_in_the_column_of_its_metric(write, gap, titles, result):
     table = result.table()
-    for text, gap, title in (
-        (text_table(table), r" {2,}", "{}-{} pairs"),
-        (markdown_table(table), r" \| ", "{} {} pairs"),
-    ):
-        rows = [re.split(gap, line.strip("| ")) for line in text.splitlines()]
-        for group, systems in table.items():
-            words = (group if "_" in group else f"{group}_").split("_")
-            at = next(
-                i
-                for i, row in enumerate(rows)
-                if row[0] == title.format(*words).replace("- ", " ").replace("  ", " ")
-            )
-            columns = rows[at][1:]
-            for row in rows[at + 1 : at + 7]:
-                if row[0] not in systems:
-                    continue
-                values = dict(zip(columns, row[1:], strict=True))
-                for metric in METRICS:
-                    digits = 2 if "psnr" in metric else 3
-                    assert values[metric].rstrip("*") == f"{systems[row[0]][metric].mean:.{digits}f}"
-                estimate = systems[row[0]]["fg_ssim"]
-                assert values["fg_ssim, 95 %"] == f"{estimate.low:.3f} to {estimate.high:.3f}"
+    blocks = write(table).split("\n\n")
+    for (group, systems), block in zip(table.items(), blocks, strict=False):
+        (title, *columns), *rows = (re.split(gap, line.strip("| ")) for line in block.splitlines())
+        assert title == titles[group]
+        found = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in rows if row[0] in systems}
+        assert set(found) == set(systems)
+        for system, values in systems.items():
+            for metric in METRICS:
+                mean = f"{values[metric].mean:.{2 if 'psnr' in metric else 3}f}"
+                assert found[system][metric].rstrip("*") == mean
+            if write is markdown_table:
+                ends = f"{values['fg_ssim'].low:.3f} to {values['fg_ssim'].high:.3f}"
+                assert found[system]["fg_ssim, 95 %"] == ends
 
 
 def table_of(**means):
     return {"all": {name: {m: Estimate(*values) for m in METRICS} for name, values in means.items()}}
 
 
-def test_the_best_of_a_column_is_marked_and_spread_shown_where_there_is_one():
-    text = text_table(table_of(new=(0.5, 0.01), warp_only=(0.25,)))
-    new, warp = (
-        next(line for line in text.splitlines() if line.startswith(name)) for name in ("new", "warp")
-    )
+def test_the_best_of_a_column_is_marked_and_spread_and_interval_shown_where_there_are_any():
+    table = table_of(new=(0.5, 0.01, 0.4, 0.625), warp_only=(0.25,))
+    new, warp, headline, *_ = text_table(table).splitlines()[1:]
     assert new.count("0.500 ± 0.010*") == 3 and new.count("0.50 ± 0.01*") == 2  # higher is better
     assert warp.count("0.250*") == 2 and warp.count("*") == 2  # l1 and fg_l1
-    assert "95 %" not in text
-    assert "new / warp_only: fg_ssim x 2.00, fg_l1 x 2.00" in text
-    assert "± 0.010" in markdown_table(table_of(new=(0.5, 0.01))) and "*" not in markdown_table(
-        table_of(new=(0.5,))
-    )
-    assert "| theirs |" in markdown_table(table_of(new=(0.5,)), {"new": "theirs"})
-    assert "warp_only" not in text_table(table_of(new=(0.5,)))
+    one = "0.500 (95 % over people: 0.400 to 0.625), 2.00 x warp_only"
+    assert headline == f"new: fg_ssim {one}; fg_l1 {one}"
+    plain = table_of(new=(0.5,))
+    assert text_table(plain).splitlines()[2] == "new: fg_ssim 0.500; fg_l1 0.500"
+    assert "| 0.500 ± 0.010 |" in markdown_table(table) and "| 0.400 to 0.625 |" in markdown_table(table)
+    assert "*" not in markdown_table(table) and "95 %" not in markdown_table(plain)
+    assert "| theirs |" in markdown_table(plain, {"new": "theirs"})
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -277,7 +273,10 @@ def test_generators_and_pictures_of_other_programs_are_evaluated_at_once(root, t
     assert list(metrics["all"]) == ["net@0", "net@1", "theirs", "copy_source", "warp_only", "mean_picture"]
     assert metrics["all"]["theirs"]["fg_ssim"] == pytest.approx(1)
     out = capsys.readouterr().out
-    assert re.search(r"\nnet +0\.\d+ ± 0\.000", out) and "theirs / warp_only: fg_ssim x" in out
+    assert (
+        re.search(r"\nnet +0\.\d+ ± 0\.000", out)
+        and "\ntheirs: fg_ssim 1.000 (95 % over people: 1.000 to 1.000), " in out
+    )
     assert (tmp_path / "all" / "deciles.png").is_file() and not (tmp_path / "net@0" / "metrics.json").exists()
 
 
