@@ -364,13 +364,18 @@ def export_generator(checkpoint: Path, out: Path, commit: str = "") -> Trained:
         run.minutes,
         run.seed,
         run.start,
-        run.data,
+        _without_place(run.data),
         commit,
         metrics,
-        test,
+        _without_place(test),
     )
     write_exported(exported, out)
     return exported
+
+
+def _without_place(data: dict | None) -> dict | None:
+    """The description of pairs without the folder they lay in, which is nobody's business where the file goes."""
+    return None if data is None else {key: value for key, value in data.items() if key != "root"}
 
 
 def write_exported(exported: Trained, out: Path) -> None:

@@ -411,7 +411,7 @@ def split_identities(dataset: PersonPairs, fraction: float, seed: int) -> tuple[
 def check_dataset(root: str | Path, prefix: str | None = None) -> list[Problem]:
     """Every fault of a data set: both splits, tables, pictures and masks; empty when it is whole.
 
-    Like faults of one table, or of the files of one folder, are one entry with their count.
+    More than three like faults of one table, or of the files of one folder, are one entry with their count.
     """
     return _check(root, prefix)[0]
 
@@ -462,14 +462,17 @@ def _untrainable(split: Split) -> list[Problem]:
 
 
 def _gather(problems: list[Problem]) -> list[Problem]:
-    """Like faults of one file, or of the files of one folder, as one with their count."""
-    kinds: dict[tuple, Problem] = {}
+    """More than three like faults of one file, or of the files of one folder, as one with their count."""
+    kinds: dict[tuple, list[Problem]] = {}
     for number, problem in enumerate(problems):
         place = problem.path.parent if problem.row is None else problem.path
-        key = (place, problem.fault) if problem.fault else number
-        first = kinds.get(key)
-        kinds[key] = problem if first is None else replace(first, count=first.count + problem.count)
-    return list(kinds.values())
+        kinds.setdefault((place, problem.fault or number), []).append(problem)
+    gathered = []
+    for alike in kinds.values():
+        if len(alike) > 3:
+            alike = [replace(alike[0], count=sum(problem.count for problem in alike))]
+        gathered += alike
+    return gathered
 
 
 def check(root: str | Path, prefix: str | None = None) -> int:

@@ -19,10 +19,10 @@ class DiscriminatorConfig:
 
 
 class PatchDiscriminator(nn.Module):
-    """Judges patches of pictures given the source picture and both poses.
+    """Says, patch by patch, whether a picture is real, given the source picture and both poses.
 
-    Args of ``forward``: ``given`` ``[B, 3 + 18 + 18, H, W]`` (source image, its heat maps, target heat maps) and
-    ``pictures`` to judge, ``[n * B, 3, H, W]``, n for each given one. Output: logits ``[n * B, 1, H / 2**k,
+    Args of ``forward``: ``given`` ``[B, 3 + 18 + 18, H, W]`` (source picture, its heat maps, target heat maps) and the
+    ``pictures`` in question, ``[n * B, 3, H, W]``, n for each given one. Output: logits ``[n * B, 1, H / 2**k,
     W / 2**k]`` with k = ``len(config.channels)``; positive means "real".
     """
 

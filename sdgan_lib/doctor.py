@@ -111,7 +111,7 @@ def check_data(root: Path) -> Finding:
     """The data set is there, tables and files agree, and no file ends too early."""
     try:
         from sdgan_lib.datasets import open_split
-        from sdgan_lib.protocol import SPLITS
+        from sdgan_lib.protocol import SPLITS, DatasetError
     except Exception as error:
         return Finding("data", "FAIL", f"cannot be read ({type(error).__name__}: {error})", REINSTALL)
     every = f"python -m sdgan_lib check {root} lists every fault"
@@ -125,10 +125,9 @@ def check_data(root: Path) -> Finding:
                 paths += [split.mask_path(i) for i in range(len(split.names))]
             cut = [path for path in paths if _is_cut(path)]
             unused = _count_pictures(images) - len(split.names)
-        except UserError as error:
-            return Finding("data", "FAIL", str(error), every)
-        except OSError as error:
-            return Finding("data", "FAIL", str(explain(error, root)), every)
+        except (DatasetError, OSError) as error:
+            problem = explain(error, root) if isinstance(error, OSError) else error.problem
+            return Finding("data", "FAIL", problem.fact, f"{problem.remedy}; {every}")
         if cut:
             message = f"{len(cut)} files end too early, {cut[0]} first"
             return Finding("data", "FAIL", message, "copy the data set again (git checkout -- data)")

@@ -27,12 +27,17 @@ class Problem:
     fault: str = ""
     count: int = 1
 
-    def __str__(self) -> str:
-        """One line: file, row, message, remedy."""
+    @property
+    def fact(self) -> str:
+        """File, row and message, in one line without the remedy."""
         row = "" if self.row is None else f", row {self.row}"
         message = self.message if len(self.message) <= LONGEST else self.message[:LONGEST] + " …"
         more = "" if self.count == 1 else f" (so in {self.count:,} {'files' if self.row is None else 'rows'})"
-        return printable(f"{self.path}{row}: {message}{more}. Remedy: {self.remedy}.")
+        return printable(f"{self.path}{row}: {message}{more}")
+
+    def __str__(self) -> str:
+        """One line: file, row, message, remedy."""
+        return printable(f"{self.fact}. Remedy: {self.remedy}.")
 
 
 class UserError(ValueError):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sdgan_lib.errors import Problem, UserError
 
-TEXT_LIMIT = 256 << 20
-"""Bytes of a table or JSON file that are read at most; the pairs of DeepFashion take about 10 MB."""
+TEXT_LIMIT = 64 << 20
+"""Bytes of a table or JSON file that are read at most; the largest known, the pairs of Market-1501, has 13 MB."""
 
 REMEDIES = {
     errno.ENOENT: "check the name and the folder it is looked for in",

@@ -28,6 +28,9 @@ PAIR_COLUMNS = ["from", "to"]
 FARTHEST = 1_000_000
 """Largest coordinate, in pixels, that a file may hold."""
 
+POSE_LIMIT = 1 << 20
+"""Bytes of a pose file that are read at most; what OpenPose writes for one person has some 10 kB."""
+
 _MARKET_NAME = re.compile(r"(?P<identity>-?\d+)_c(?P<camera>\d+)s\d+_\d+_\d+")
 _SHOP_NAME = re.compile(r"(?P<outfit>\d+)_\d+_(front|side|back|full|additional|flat)\b")
 _STRAY = ("thumbs.db", "desktop.ini")
@@ -327,22 +330,27 @@ def read_pairs(path: Path, annotations: Path, names: list[str], poses: Tensor, r
     people = [identity(name) for name in names]
     usable = usable_pictures(names, poses).tolist()
     pairs: list[tuple[int, int]] = []
-    faults: dict[str, list[int]] = {}  # what -> rows; a bad picture spoils many pairs and is named once
+    faults: dict[
+        tuple[str, str], list[int]
+    ] = {}  # (kind, what) -> rows; a bad picture spoils many pairs and is named once
     for row, (source, target) in _read_table(path, PAIR_COLUMNS, ",", report):
         pair = index.get(source.strip()), index.get(target.strip())
         if None in pair:
             name = source if pair[0] is None else target
-            faults.setdefault(f"{name} is unknown, it has no usable row in {annotations}", []).append(row)
+            message = f"{name} is unknown, it has no usable row in {annotations}"
+            faults.setdefault(("unknown", message), []).append(row)
         elif people[pair[0]] != people[pair[1]]:
-            faults.setdefault(f"{people[pair[0]]} and {people[pair[1]]} are two persons", []).append(row)
+            message = f"{people[pair[0]]} and {people[pair[1]]} are two persons"
+            faults.setdefault(("persons", message), []).append(row)
         elif not (usable[pair[0]] and usable[pair[1]]):
             name = target if usable[pair[0]] else source
-            faults.setdefault(f"{name} is junk, or lacks a hip or a shoulder to measure by", []).append(row)
+            message = f"{name} is junk, or lacks a hip or a shoulder to measure by"
+            faults.setdefault(("unusable", message), []).append(row)
         else:
             pairs.append(pair)
-    for message, at in faults.items():
+    for (kind, message), at in faults.items():
         remedy = "correct the annotation, or delete the row (or this file: pairs are then made anew)"
-        report(Problem(path, message, remedy, at[0], count=len(at)))
+        report(Problem(path, message, remedy, at[0], kind, len(at)))
     return torch.from_numpy(np.array(pairs, dtype=np.int64).reshape(-1, 2))
 
 
@@ -375,7 +383,7 @@ def read_pose(path: str | Path) -> Tensor:
     """
     path = Path(path)
     try:
-        found = read_json(path)
+        found = read_json(path, POSE_LIMIT)
     except UserError as error:
         if isinstance(error.__cause__, OSError):
             raise

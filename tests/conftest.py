@@ -63,6 +63,7 @@ LONGEST_FIRST = (
     "05_adversarial_training.ipynb",
     "test_browser.py",
     "test_papermill.py",
+    "02_two_stream_encoder.ipynb",
     "test_cli.py",
     "test_shipped.py",
 )

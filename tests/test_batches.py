@@ -1,10 +1,16 @@
-"""The order of pairs when several processes train together."""
+"""Batches: their order, alone and among several processes, mirrored and halved pairs, devices."""
 
 import itertools
 
 import pytest
+import torch
+from figures import standing
 
-from sdgan_lib.batches import ShuffledBatches
+from sdgan_lib.batches import ShuffledBatches, flip_pairs, halve_pairs, pick_device
+from sdgan_lib.errors import UserError
+from sdgan_lib.heatmaps import decode, heatmaps
+
+SIZE = (32, 32)
 
 
 def drawn(*arguments, steps: int = 12) -> list[list[int]]:
@@ -26,3 +32,47 @@ def test_processes_share_out_the_pairs_of_each_step(world_size):
 def test_a_rank_outside_the_world_is_refused(rank):
     with pytest.raises(ValueError, match=f"rank of one of 2 processes is not {rank}"):
         ShuffledBatches(10, 2, 0, rank=rank, world_size=2)
+
+
+def test_batches_cover_every_pair_once_per_epoch_and_depend_on_the_step_alone():
+    sampler = iter(ShuffledBatches(10, 3, seed=5))
+    drawn = [next(sampler) for _ in range(60)]
+    flat = [i for batch in drawn for i in batch]
+    for epoch in range(6):
+        assert sorted(flat[10 * epoch : 10 * epoch + 10]) == list(range(10))
+    assert flat[:10] != flat[10:20]
+    for start in (1, 3, 4, 7, 13):
+        later = iter(ShuffledBatches(10, 3, seed=5, start=start))
+        assert [next(later) for _ in range(5)] == drawn[start : start + 5]
+    assert next(iter(ShuffledBatches(10, 3, seed=6))) != drawn[0]
+    assert len(next(iter(ShuffledBatches(2, 7, seed=0)))) == 7
+
+
+def test_flipping_mirrors_picture_and_pose_and_swaps_sides():
+    chance = torch.Generator().manual_seed(0)
+    batch = {f"{role}_image": torch.rand(2, 3, *SIZE, generator=chance) for role in ("source", "target")}
+    batch |= {f"{role}_pose": standing(2, SIZE, seed) for seed, role in enumerate(("source", "target"))}
+    flipped = flip_pairs(batch, torch.tensor([True, False]))
+    torch.testing.assert_close(flipped["source_image"][0], batch["source_image"][0].flip(-1))
+    torch.testing.assert_close(flipped["target_image"][1], batch["target_image"][1])
+    right, left = 2, 5
+    expected = batch["source_pose"][0, left] * torch.tensor([-1, 1]) + torch.tensor([SIZE[1] - 1, 0])
+    torch.testing.assert_close(flipped["source_pose"][0, right], expected)
+    torch.testing.assert_close(flipped["source_pose"][1], batch["source_pose"][1])
+
+
+def test_halved_pairs_show_the_joints_where_the_halved_poses_say():
+    pose = standing(4, (64, 32))
+    maps = heatmaps(pose, 64, 32)
+    half = halve_pairs({"source_image": maps, "target_image": maps, "source_pose": pose, "target_pose": pose})
+    assert half["source_image"].shape == half["target_image"].shape == (4, 18, 32, 16)
+    inside = ((pose > 3) & (pose < torch.tensor([28.0, 60.0]))).all(-1)
+    for role in ("source", "target"):
+        error = (decode(half[f"{role}_image"]) - half[f"{role}_pose"])[inside]
+        assert inside.sum() > 30 and error.abs().max() < 0.1
+
+
+def test_an_unavailable_device_is_named():
+    with pytest.raises(UserError, match="cpu"):
+        pick_device("tpu")
+    assert pick_device("cpu") == "cpu"

@@ -40,6 +40,7 @@ def tiny(monkeypatch):
 # The guard of the deformable skip
 
 
+@pytest.mark.slow
 def test_the_deformable_skip_equals_its_reference():
     check_skip(Settings(), LAPTOP, 2)
 
@@ -50,6 +51,7 @@ def test_a_wrong_skip_is_noticed(monkeypatch):
         check_skip(Settings(), LAPTOP, 2)
 
 
+@pytest.mark.slow
 def test_the_deformable_skip_is_much_faster_and_smaller_than_its_reference():
     runs = {who: skip_run(Settings(), skip, LAPTOP, 2) for who, skip in SKIPS.items()}
     assert peak_memory(runs["ours"], "cpu") <= peak_memory(runs["reference"], "cpu") / 4
@@ -173,6 +175,7 @@ def test_targets_and_table():
     ]
 
 
+@pytest.mark.slow
 def test_the_command(tiny, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(measure, "ROUNDS", 1)
     data, out = copy_people(tmp_path / "people"), tmp_path / "deep" / "bench.json"

@@ -307,6 +307,150 @@ def test_validation_identities_are_disjoint(make_dataset: Callable[..., Path]) -
         data.subset_identities(["0001", "0009"])
 
 
+# ----------------------------------------------------------------------------------- as people have data sets
+
+
+def test_names_with_folders_and_stray_files(people_root: Path) -> None:
+    """Folders in the names change nothing but the names, and files that systems leave are overlooked."""
+    before = PersonPairs(people_root, pairs="all")
+    first = before[0]
+    for split in ("train", "test"):
+        for folder in ("dataset", "masks"):
+            root = people_root / f"people-{folder}" / split
+            below = root / "WOMEN/Blouses"
+            below.mkdir(parents=True)
+            for path in list(root.glob("*.*")):
+                path.rename(below / path.name)
+            for stray in (root / ".DS_Store", below / "Thumbs.db", below / f"._{FIRST}"):
+                stray.write_bytes(b"\0")
+        for table in ("annotation", "pairs"):
+            path = people_root / f"people-{table}-{split}.csv"
+            head, *rows = path.read_text().splitlines()
+            named = [row.replace("000", "WOMEN/Blouses/000", 1) if table == "annotation" else
+                     ",".join(f"WOMEN/Blouses/{name}" for name in row.split(",")) for row in rows]  # fmt: skip
+            path.write_text("\n".join([head, *named]) + "\n")
+    assert check_dataset(people_root) == []
+    after = PersonPairs(people_root, pairs="all")
+    assert after.names == [f"WOMEN/Blouses/{name}" for name in before.names]
+    assert torch.equal(after.pairs, before.pairs) and after.identities() == before.identities()
+    assert torch.equal(after[0]["source_image"], first["source_image"])
+    assert torch.equal(after[0]["source_mask"], first["source_mask"])
+
+
+@pytest.mark.parametrize("name", ["../train/{}", "/etc/{}", "a/../../{}", "a\0{}"])
+def test_names_that_lead_out_of_the_folder(people_root: Path, name: str) -> None:
+    edit(people_root / TRAIN, f"\n{LAST}:", "\n" + name.format(LAST) + ":")
+    problems = check_dataset(people_root)
+    assert problems[0].row == 13 and "leads out of the data set" in problems[0].message
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_orientation_is_applied_to_pictures_of_a_data_set(people_root: Path, orientation: int) -> None:
+    """A set whose pictures are stored turned is the set of upright pictures."""
+    turned = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    folder = people_root / "people-dataset/train"
+    exif = Image.Exif()
+    exif[0x112] = orientation
+    upright = {}
+    for path in folder.iterdir():
+        picture = Image.open(path).convert("RGB")
+        upright[path.name] = torch.tensor(np.asarray(picture)).permute(2, 0, 1)
+        picture.transpose(turned[orientation]).save(path, format="PNG", exif=exif)
+    assert check_dataset(people_root) == []
+    data = PersonPairs(people_root)
+    assert data.size == (128, 64)
+    for item in data:
+        torch.testing.assert_close((item["source_image"] + 1) * 127.5, upright[item["source_name"]].float())
+
+
+def test_the_same_fault_in_many_rows_is_one_line(people_root: Path, capsys: pytest.CaptureFixture) -> None:
+    lines = (people_root / TRAIN).read_text().splitlines()
+    wide = [line.replace("]", ", 3]", 1) for line in lines[2:]]
+    absent = [f"0009_c1s1_{i:06d}_01.jpg: {lines[1].split(': ', 1)[1]}" for i in range(12_936)]
+    off = [f"{lines[1].split(': ')[0]}: {[*range(17), 500]}: {list(range(18))}"]
+    (people_root / TRAIN).write_text("\n".join([lines[0], *off, *wide, *absent]) + "\n")
+    for path in sorted((people_root / "people-dataset/test").iterdir())[:5]:
+        truncate(path)
+    for path in sorted((people_root / "people-masks/test").iterdir())[:4]:
+        Image.new("1", (64, 128)).save(path)
+    assert check(people_root) == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if "Remedy: " in line]
+    for start, text, count in (
+        (f"{people_root / TRAIN}, row 3: {SECOND}", "expected 18 y coordinates", "11 rows"),
+        (f"{people_root / TRAIN}, row 14: there is no picture", "0009_c1s1_000000_01.jpg", "12,936 rows"),
+        (f"{people_root / PAIRS}, row 2: ", "is unknown", "36 rows"),
+        (f"{people_root / 'people-dataset/test'}", "the picture cannot be read", "5 files"),
+        (f"{people_root / 'people-masks/test'}", "the mask marks no pixel", "4 files"),
+    ):
+        found = [line for line in lines if line.startswith(start) and text in line]
+        assert len(found) == 1 and f"(so in {count})" in found[0], (start, lines)
+    assert len(lines) < 10
+
+
+@pytest.mark.parametrize("size", [(100, 50), (16, 16), (128, 72)])
+def test_a_size_that_no_system_takes_is_told_by_check(
+    make_dataset: Callable[..., Path], size: tuple[int, int]
+) -> None:
+    problems = check_dataset(make_dataset(size=size))
+    assert len(problems) == 2
+    for problem, split in zip(problems, ("train", "test"), strict=True):
+        assert problem.path.name == split and f"the pictures are {size[0]}x{size[1]}" in problem.message
+        assert "divisible by 16" in problem.remedy
+
+
+def test_hostile_numbers_in_a_table(people_root: Path) -> None:
+    """Each is a fault of its row, told in a line of bounded length."""
+    ys, xs = annotation(people_root, LAST)
+    for value in (
+        "[" * 100_000,
+        f"[1{'0' * 400}]",
+        f"[{'1' * 5000}]",
+        "[NaN]",
+        "[[[]]]",
+        "null",
+        '"' + "a" * 9999,
+    ):
+        for hostile in (value, str([*ys[:-1], "VALUE"]).replace("'VALUE'", value.strip("[]"))):
+            replace_annotation(people_root, hostile, str(xs), LAST)
+            before = (people_root / TRAIN).read_text()
+            problems = check_dataset(people_root)
+            assert problems[0].path.name == TRAIN, hostile[:20]
+            assert len(str(problems[0])) < 1000
+            (people_root / TRAIN).write_text(before.replace(f"{LAST}: {hostile}: ", f"{LAST}: {ys}: "))
+
+
+def test_what_pairs_say_of_themselves(people_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(people_root.parent)
+    data = PersonPairs(people_root.name, pairs="all", masks=False)
+    found = data.description()
+    assert json.loads(json.dumps(found)) == found
+    digest = found.pop("digest")
+    assert found == {
+        "name": "people", "root": str(people_root), "split": "train", "pictures": 12, "identities": 3, "pairs": 36,
+        "kind": "all", "size": [128, 64], "masks": False, "licence": "",
+    }  # fmt: skip
+    (people_root / "LICENCE.txt").write_text("\n CC BY 4.0 \nmore\n")
+    assert PersonPairs(people_root).description() | {"digest": ""} == found | {
+        "kind": "same-camera", "pairs": 12, "masks": True, "licence": "CC BY 4.0", "digest": "",
+    }  # fmt: skip
+
+    def others() -> dict[str, str]:
+        return {
+            "the same": PersonPairs(people_root, pairs="all").description()["digest"],
+            "size": PersonPairs(people_root, pairs="all", size=(64, 32)).description()["digest"],
+            "kind": PersonPairs(people_root).description()["digest"],
+            "part": data.subset_identities(["0001"]).description()["digest"],
+            "split": PersonPairs(people_root, "test", pairs="all").description()["digest"],
+        }
+
+    digests = others()
+    assert len(digest) == 64 and digests["the same"] == digest and len(set(digests.values())) == 5
+    ys, xs = annotation(people_root)
+    replace_annotation(people_root, str([-1, *ys[1:]]), str([-1, *xs[1:]]))
+    moved = others()
+    assert all((moved[key] == digests[key]) is (key == "split") for key in digests if key != "part")
+
+
 # ---------------------------------------------------------------------------------------------------- faults
 
 
@@ -556,9 +700,13 @@ def test_one_odd_picture_does_not_speak_for_all(people_root: Path) -> None:
 
 def test_fault_met_in_a_worker_keeps_its_text(people_root: Path) -> None:
     truncate(people_root / "people-dataset/train" / LAST)
-    with pytest.raises(DatasetError, match=rf"{LAST}: the picture cannot be read.*Remedy: copy it again"):
+    with pytest.raises(DatasetError, match=rf"^[^\n]*{LAST}: the picture cannot be read[^\n]*$") as caught:
         for _ in DataLoader(PersonPairs(people_root), batch_size=4, num_workers=1):
             pass
+    message = str(caught.value)
+    assert (
+        message.startswith(str(people_root)) and message.isprintable() and "Remedy: copy it again" in message
+    )
 
 
 def test_check_on_the_command_line(people_root: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from sdgan_lib import doctor as module
 from sdgan_lib.doctor import Finding, doctor
@@ -133,6 +134,27 @@ def test_data_missing_cut_or_unannotated(people_root: Path, tmp_path: Path) -> N
         )
         path.write_bytes(whole)
     assert module.check_data(people_root).status == "ok"
+
+
+def test_stray_files_and_other_formats_are_no_fault(people_root: Path) -> None:
+    """What systems leave in folders is overlooked; a camera's data after a picture's end, and WebP, are whole."""
+    pictures = sorted((people_root / "people-dataset/train").iterdir())
+    for name in (".DS_Store", "Thumbs.db", f"._{pictures[0].name}"):
+        (pictures[0].parent / name).write_bytes(b"\0")
+    pictures[0].write_bytes(pictures[0].read_bytes() + bytes(500))
+    Image.open(pictures[1]).save(pictures[1], format="WEBP")
+    assert module.check_data(people_root).status == "ok"
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_a_cut_file_is_found_beside_stray_ones(people_root: Path, split: str, form: str) -> None:
+    for part in ("train", "test"):
+        (people_root / "people-dataset" / part / "spare.jpg").write_bytes(b"x")
+    path = sorted((people_root / "people-dataset" / split).iterdir())[0]
+    Image.open(path).save(path, format=form)
+    path.write_bytes(path.read_bytes()[:-30])
+    failed(module.check_data(people_root), f"1 files end too early, {path} first", "copy the data set again")
 
 
 def test_lab_not_installed() -> None:

@@ -1,6 +1,8 @@
 """From joints to a picture file: the generator's own picture, in the bytes of a PNG."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -79,3 +81,11 @@ def test_generate_writes_that_picture_in_the_format_of_the_ending(shipped, perso
             assert written.format == form
             difference = np.abs(np.asarray(written).astype(int) - expected)
         assert difference.max() == 0 if form == "PNG" else difference.mean() < 8
+
+
+def test_the_import_stays_light():
+    """What a served page waits for: neither plots nor tables nor widgets, nor torchvision, which takes seconds."""
+    heavy = ("matplotlib", "pandas", "ipywidgets", "torchvision", "accelerate", "IPython")
+    code = f"import sys, sdgan_lib.inference; print(*[name for name in {heavy!r} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -275,6 +275,7 @@ def test_ci_installs_a_browser_and_runs_the_tests_from_anywhere(
     assert [line.endswith(" chromium") for line in installed] == ([] if chromium else [True])
 
 
+@pytest.mark.slow
 def test_without_a_gpu_test_gpu_says_so() -> None:
     command = ["make", "test-gpu", "STAMP=", f"PY={sys.executable}"]
     done = subprocess.run(

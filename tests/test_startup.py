@@ -63,6 +63,7 @@ def test_a_picture_from_a_checkpoint_needs_neither_pyplot_nor_pandas():
     assert not {"matplotlib", "pandas", "accelerate"} & modules
 
 
+@pytest.mark.slow
 def test_the_whole_library_costs_no_more_than_two_and_a_half_imports_of_torch():
     """Both in one process and in its own processor time, so that a busy machine changes little."""
     reports = []

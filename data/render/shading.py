@@ -1,69 +1,50 @@
-"""From a plan to a picture: posed meshes, visibility, light and shadow, sensor, key points and mask."""
+"""From a plan to a picture: visibility, light and shadow, sensor, key points and mask."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from sdgan_lib.pose import FACE, JOINT, JOINTS
+
 from .backgrounds import irradiance
 from .bodies import model
-from .garments import Identity, identity
 from .materials import paint
-from .poses import Pose, kinematics, skin
-from .raster import box, ellipsoid, incidence, nearest, noise, noise_gradient, normals, raster, spin
-from .scene import SS, Camera, Plan, camera, plan
+from .raster import nearest, noise, noise_gradient, raster
+from .scene import SS, VIEWS, Camera, Plan, camera, plan
+from .stage import PERSON, Item, stage
 
 HEIGHTS = (128, 256)
-JOINTS = (
-    "nose",
-    "neck",
-    "Rsho",
-    "Relb",
-    "Rwri",
-    "Lsho",
-    "Lelb",
-    "Lwri",
-    "Rhip",
-    "Rkne",
-    "Rank",
-    "Lhip",
-    "Lkne",
-    "Lank",
-    "Reye",
-    "Leye",
-    "Rear",
-    "Lear",
-)
+"""Heights of pictures that can be drawn, in pixels."""
 BONES = {
-    2: "upperarm01.R",
-    3: "lowerarm01.R",
-    4: "wrist.R",
-    5: "upperarm01.L",
-    6: "lowerarm01.L",
-    7: "wrist.L",
-    8: "upperleg01.R",
-    9: "lowerleg01.R",
-    10: "foot.R",
-    11: "upperleg01.L",
-    12: "lowerleg01.L",
-    13: "foot.L",
+    "Rsho": "upperarm01.R",
+    "Relb": "lowerarm01.R",
+    "Rwri": "wrist.R",
+    "Lsho": "upperarm01.L",
+    "Lelb": "lowerarm01.L",
+    "Lwri": "wrist.L",
+    "Rhip": "upperleg01.R",
+    "Rkne": "lowerleg01.R",
+    "Rank": "foot.R",
+    "Lhip": "upperleg01.L",
+    "Lkne": "lowerleg01.L",
+    "Lank": "foot.L",
 }
-FACE = (
-    0,
-    14,
-    15,
-    16,
-    17,
-)  # in the order of Identity.face_weights: nose, right eye, left eye, right ear, left ear
-BIAS = {"top": -0.002, "jacket": -0.004, "shoe": 0.003}  # metres: which of two touching layers is in front
-SHADOW = 160  # size of the shadow map, which spans 2.6 m
+"""The bone at whose head a joint lies."""
+BIAS = {"top": -0.002, "jacket": -0.004, "shoe": 0.003}
+"""Metres by which a layer seems nearer than it is: says which of two that touch is in front."""
+SHADOW = 160
+"""Size of the shadow map, which spans 2.6 m."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """One picture: uint8 [H,W,3]; `mask` the visible part of the person, `others` anything else that stands
-    before the place (passer-by, seat, obstacle), bool [H,W]; `keypoints` float [18,2], x and y in pixels, NaN
-    for what a detector would not see; `plan`.
+    """One picture, H pixels high and W = H / 2 wide.
+
+    ``image`` is uint8 ``[H, W, 3]``; ``mask`` the visible part of the person, ``others`` anything else that stands
+    before the place (passer-by, seat, obstacle), bool ``[H, W]``; ``keypoints`` float ``[18, 2]``, x and y in pixels,
+    NaN for what a detector would not see.
     """
 
     image: np.ndarray
@@ -73,126 +54,16 @@ class Rendered:
     plan: Plan
 
 
-@dataclass
-class _Item:
-    """A mesh in the world. `owner`: 0 the person, 1 a passer-by, 2 a thing."""
-
-    name: str
-    vertices: np.ndarray
-    tris: np.ndarray
-    normals: np.ndarray
-    base: np.ndarray
-    owner: int
-    person: Identity | None = None
-    field: np.ndarray | None = None
-    attributes: np.ndarray | None = None
-    cull: bool = False
-    colour: np.ndarray | None = None
-
-
-def _thing(
-    name: str, solid: tuple, owner: int, colour: np.ndarray, turn: np.ndarray | None = None, shift=(0, 0, 0)
-) -> _Item:
-    v, tris = solid
-    w = (v if turn is None else v @ turn.T) + shift
-    return _Item(name, w, tris, normals(w, tris, incidence(tris, len(w))), v, owner, colour=colour)
-
-
-def _posed(
-    person: Identity, pose: Pose, yaw: float, owner: int, seed: int
-) -> tuple[list[_Item], np.ndarray, np.ndarray]:
-    """Meshes of a posed person standing on the floor at the origin; bone heads [bones,3]; face points."""
-    m, k = model(), person.scale
-    rot, pos = kinematics(person.heads, pose, yaw)
-    posed = [skin(p.rest, p.weights, person.heads, rot, pos) for p in person.parts]
-    face_ids = person.face_points
-    face = skin(person.rest[face_ids], m.weights[face_ids], person.heads, rot, pos)
-    low = min(v[:, 2].min() for p, v in zip(person.parts, posed, strict=True) if p.name in ("body", "shoe"))
-    shift = -np.array([*pos[m.bone("spine03")][:2], low])
-    pos, face = pos + shift, person.face_weights[:, face_ids] @ (face + shift)
-    items = []
-    for p, v in zip(person.parts, posed, strict=True):
-        v = v + shift
-        items.append(
-            _Item(
-                p.name,
-                v,
-                p.tris,
-                normals(v, p.tris, p.inc),
-                p.base,
-                owner,
-                person,
-                p.field,
-                p.attributes,
-                p.cull,
-            )
-        )
-    turn, rng = spin(yaw), np.random.default_rng([15, seed])
-    right, left, chest = (pos[m.bone(b)] for b in ("wrist.R", "wrist.L", "spine02"))
-    if pose.kind == "carry":
-        half = np.array(
-            [
-                np.linalg.norm(left - right) / 2 - 0.01,
-                rng.uniform(0.10, 0.15) * k,
-                rng.uniform(0.07, 0.14) * k,
-            ]
-        )
-        centre = (left + right) / 2 + turn @ [0, -0.10 * k, half[2] * 0.4]
-        colour = [
-            np.array([0.66, 0.52, 0.36]),
-            np.array([0.55, 0.42, 0.28]),
-            np.array([0.3, 0.33, 0.4]),
-            np.array([0.75, 0.73, 0.7]),
-        ][rng.integers(4)]
-        items.append(_thing("box", box(np.zeros(3), half), owner, colour, turn, centre))
-    elif person.look.hand_bag and right[2] < chest[2] - 0.12 * k and pose.kind not in ("sit", "crouch"):
-        bag = ellipsoid(np.zeros(3), np.array([0.05, 0.14, 0.13]) * k, 4)
-        items.append(_thing("handbag", bag, owner, person.look.bag, turn, right - np.array([0, 0, 0.28 * k])))
-    if pose.kind == "sit":
-        hips = (pos[m.bone("upperleg01.L")] + pos[m.bone("upperleg01.R")]) / 2
-        top = max(hips[2] - 0.085 * k, 0.1)
-        solid = box(np.zeros(3), np.array([rng.uniform(0.2, 0.45), 0.19, top / 2]))
-        items.append(
-            _thing(
-                "seat",
-                solid,
-                2,
-                rng.uniform(0.2, 0.6) * np.array([1.1, 1, 0.88]),
-                turn,
-                [hips[0], hips[1], top / 2] + turn @ [0, 0.06, 0],
-            )
-        )
-    return items, pos, face
-
-
-def _obstacle(kind: str, place: tuple, colour: np.ndarray, size: float) -> list[_Item]:
-    x, y = place
-    at = lambda *z: np.array([x, y, *z])  # noqa: E731
-    if kind == "pole":
-        return [_thing("thing", ellipsoid(at(1.5), np.array([0.05, 0.05, 2.4]), 8, 10), 2, colour)]
-    if kind == "bollard":
-        return [
-            _thing("thing", ellipsoid(at(0.4 * size), np.array([0.1, 0.1, 0.45 * size]), 5, 10), 2, colour)
-        ]
-    if kind == "sign":
-        return [
-            _thing("thing", box(at(0.45 * size), np.array([0.25, 0.02, 0.42 * size])), 2, colour * 0.5 + 0.4)
-        ]
-    return [
-        _thing("thing", box(at(0.18), np.array([0.26, 0.2, 0.18])), 2, np.array([0.55, 0.45, 0.38])),
-        _thing(
-            "bush",
-            ellipsoid(at(0.5 * size), np.array([0.26, 0.2, 0.26]), 2, 12),
-            2,
-            np.array([0.22, 0.34, 0.14]),
-        ),
-    ]
-
-
 class _Shadow:
-    """A shadow map seen from the sun."""
+    """A shadow map seen from the sun.
 
-    def __init__(self, items: list[_Item], sun: np.ndarray, centre: np.ndarray):
+    Args:
+        items: what throws shadows.
+        sun: unit direction ``[3]`` of the sun.
+        centre: the middle of the map, ``[3]`` in metres.
+    """
+
+    def __init__(self, items: list[Item], sun: np.ndarray, centre: np.ndarray):
         a = np.cross(sun, [0, 0, 1])
         a /= np.linalg.norm(a)
         self.turn, self.scale, self.centre = np.stack([a, np.cross(a, sun), -sun]), SHADOW / 2.6, centre
@@ -206,11 +77,12 @@ class _Shadow:
         self.depth = self.depth.reshape(SHADOW, SHADOW)
 
     def project(self, points: np.ndarray) -> np.ndarray:
+        """World points ``[n, 3]`` as x, y in cells of the map and depth in metres."""
         q = (points - self.centre) @ self.turn.T
         return np.concatenate([q[:, :2] * self.scale + SHADOW / 2, q[:, 2:] + 5], 1)
 
     def at(self, points: np.ndarray) -> np.ndarray:
-        """How much of the sun is hidden at points [n,3], 0..1, over 3x3 cells."""
+        """How much of the sun is hidden at points ``[n, 3]``: ``[n]``, 0..1, over 3x3 cells."""
         q = self.project(points)
         total = 0.0
         for dx in (-1, 0, 1):
@@ -222,6 +94,7 @@ class _Shadow:
 
 
 def _ambient_occlusion(depth: np.ndarray, far: float) -> np.ndarray:
+    """How much of the sky pixels see, ``[H, W]``, 0.4..1, by their depth; ``far`` is that of pixels without one."""
     z = np.where(np.isfinite(depth), depth, far)
     h, total = z.shape[0], 0.0
     for radius in (int(h * 0.012) + 1, int(h * 0.03) + 1):
@@ -231,79 +104,103 @@ def _ambient_occlusion(depth: np.ndarray, far: float) -> np.ndarray:
     return 1 - 0.6 * total / 16
 
 
-def _visible(items: list[_Item], cam: Camera, width: int, height: int):
-    """The nearest fragment per pixel: pixel index, depth, item, triangle [n,3], barycentrics [n,3]."""
-    pixels, depths, which, corners, weights = [], [], [], [], []
+class _Seen(NamedTuple):
+    """The nearest fragment of each pixel that shows one: n pixels, their depths, items, triangles, barycentrics."""
+
+    pixel: np.ndarray
+    depth: np.ndarray
+    item: np.ndarray
+    corners: np.ndarray
+    weights: np.ndarray
+
+
+def _visible(items: list[Item], cam: Camera, height: int, width: int) -> _Seen:
+    """What a camera sees of meshes, in super-sampled pixels."""
+    found = []
     for i, item in enumerate(items):
-        f, b, pixel, z = raster(cam.project(item.vertices), item.tris, width, height, item.cull)
-        t = item.tris[f]
+        face, weights, pixel, depth = raster(cam.project(item.vertices), item.tris, width, height, item.cull)
+        corners = item.tris[face]
+        depth, which = depth + BIAS.get(item.name, 0), np.full(len(depth), i)
         if item.field is not None:
-            keep = (item.field[t] * b).sum(1) > 0
-            t, b, pixel, z = t[keep], b[keep], pixel[keep], z[keep]
-        pixels.append(pixel)
-        depths.append(z + BIAS.get(item.name, 0))
-        which.append(np.full(len(z), i))
-        corners.append(t)
-        weights.append(b)
-    pixel, depth = np.concatenate(pixels), np.concatenate(depths)
-    best = nearest(pixel, depth, width * height)
+            keep = (item.field[corners] * weights).sum(1) > 0
+            pixel, depth, which, corners, weights = (v[keep] for v in (pixel, depth, which, corners, weights))
+        found.append((pixel, depth, which, corners, weights))
+    seen = _Seen(*map(np.concatenate, zip(*found, strict=True)))
+    best = nearest(seen.pixel, seen.depth, width * height)
     best = best[best >= 0]
-    return (
-        pixel[best],
-        depth[best],
-        np.concatenate(which)[best],
-        np.concatenate(corners)[best],
-        np.concatenate(weights)[best],
-    )
+    return _Seen(*(v[best] for v in seen))
 
 
-def _shade(
-    items: list[_Item], cam: Camera, seen: tuple, shadow: _Shadow, ao: np.ndarray, seed: int
-) -> np.ndarray:
-    """Linear light [n,3] of the visible fragments."""
-    _, _, which, corner, weight = seen
-    n = len(which)
-    place, normal, base = np.zeros((n, 3)), np.zeros((n, 3)), np.zeros((n, 3))
-    colour, gloss, folds = np.zeros((n, 3)), np.zeros(n), np.zeros(n)
+class _Surface(NamedTuple):
+    """What fragments are made of: place, normal and pattern place, colour ``[n, 3]``; gloss and folds ``[n]``."""
+
+    place: np.ndarray
+    normal: np.ndarray
+    base: np.ndarray
+    colour: np.ndarray
+    gloss: np.ndarray
+    folds: np.ndarray
+
+
+def _surface(items: list[Item], seen: _Seen, seed: int) -> _Surface:
+    n = len(seen.item)
+    out = _Surface(*(np.zeros((n, 3)) for _ in range(4)), np.zeros(n), np.zeros(n))
     for i, item in enumerate(items):
-        sel = np.nonzero(which == i)[0]
-        if not len(sel):
+        at = np.nonzero(seen.item == i)[0]
+        if not len(at):
             continue
-        t, b = corner[sel], weight[sel]
-        mix = lambda values, t=t, b=b: np.einsum("nk,nkc->nc", b, values[t])  # noqa: E731
-        place[sel], normal[sel], base[sel] = mix(item.vertices), mix(item.normals), mix(item.base)
+        corners, weights = seen.corners[at], seen.weights[at]
+
+        def mix(values: np.ndarray, corners=corners, weights=weights) -> np.ndarray:
+            return np.einsum("nk,nkc->nc", weights, values[corners])
+
+        out.place[at], out.normal[at], base = mix(item.vertices), mix(item.normals), mix(item.base)
+        out.base[at] = base
         if item.colour is None:
-            colour[sel], gloss[sel], folds[sel] = paint(
-                item.person, item.name, base[sel], mix(item.attributes)
+            out.colour[at], out.gloss[at], out.folds[at] = paint(
+                item.person, item.name, base, mix(item.attributes)
             )
         else:
             bushy = item.name == "bush"
-            grain = noise(base[sel], 22 if bushy else 14, seed, 3) - 0.5
-            colour[sel] = item.colour * (1 + (1.6 if bushy else 0.2) * grain)[:, None]
-            folds[sel] = 4.0 if bushy else 0.5 if item.name == "handbag" else 0.0
-    towards = cam.origin - place
-    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
-    normal = np.where((normal * towards).sum(1, keepdims=True) < 0, -normal, normal)
+            grain = noise(base, 22 if bushy else 14, seed, 3) - 0.5
+            out.colour[at] = item.colour * (1 + (1.6 if bushy else 0.2) * grain)[:, None]
+            out.folds[at] = 4.0 if bushy else 0.5 if item.name == "handbag" else 0.0
+    return out
+
+
+def _folded(normal: np.ndarray, base: np.ndarray, folds: np.ndarray, seed: int) -> np.ndarray:
+    """Unit normals ``[n, 3]`` bent by the folds of cloth."""
     bend = np.nonzero(folds)[0]
     p = base[bend] * [1, 1, 0.75]
     slope = noise_gradient(p, 11, seed) * 11 + 0.35 * noise_gradient(p * [1, 1, 1.6], 26, seed + 9) * 26
-    nb = normal[bend]
-    normal[bend] = nb - (slope - (slope * nb).sum(1, keepdims=True) * nb) * (folds[bend] * 0.06)[:, None]
-    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+    flat = normal[bend]
+    normal[bend] = (
+        flat - (slope - (slope * flat).sum(1, keepdims=True) * flat) * (folds[bend] * 0.06)[:, None]
+    )
+    return normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-9)
+
+
+def _shade(surface: _Surface, cam: Camera, shadow: _Shadow, occlusion: np.ndarray, seed: int) -> np.ndarray:
+    """Linear light ``[n, 3]`` of the visible fragments; ``occlusion`` ``[n]`` is how much of the sky they see."""
+    place, normal = surface.place, surface.normal
+    towards = cam.origin - place
+    towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+    normal = np.where((normal * towards).sum(1, keepdims=True) < 0, -normal, normal)
+    normal = _folded(normal, surface.base, surface.folds, seed)
     shade = shadow.at(place + normal * 0.012)
     lit = np.clip(normal @ cam.sun, 0, 1) * (1 - shade) * cam.light.sun_strength
     ambient = irradiance(cam.light.harmonics, normal, cam.light_yaw)
     fill = 0.16 * ambient.mean() * np.clip((normal * towards).sum(1), 0, 1)
     low = np.clip(0.75 + place[:, 2] * 0.25, 0, 1)
-    light = (ambient + fill[:, None]) * (ao * low)[:, None] + lit[:, None] * [1.04, 1, 0.93]
+    light = (ambient + fill[:, None]) * (occlusion * low)[:, None] + lit[:, None] * [1.04, 1, 0.93]
     half = cam.sun + towards
     half /= np.linalg.norm(half, axis=1, keepdims=True)
-    shine = gloss * np.clip((normal * half).sum(1), 0, 1) ** 20 * (1 - shade) * cam.light.sun_strength
-    return np.clip(colour, 0.01, 0.97) ** 2.2 * light + shine[:, None]
+    shine = surface.gloss * np.clip((normal * half).sum(1), 0, 1) ** 20 * (1 - shade) * cam.light.sun_strength
+    return np.clip(surface.colour, 0.01, 0.97) ** 2.2 * light + shine[:, None]
 
 
 def _floor_light(cam: Camera, shadow: _Shadow, feet: list[np.ndarray]) -> np.ndarray:
-    """Factor [H*W] by which the persons darken the floor."""
+    """Factor ``[H * W]`` by which the persons darken the floor."""
     out = np.ones(len(cam.floor))
     near = np.nonzero(cam.floor & (np.abs(cam.points[:, 0]) < 1.8) & (np.abs(cam.points[:, 1]) < 2))[0]
     p = cam.points[near]
@@ -321,7 +218,7 @@ def _floor_light(cam: Camera, shadow: _Shadow, feet: list[np.ndarray]) -> np.nda
 
 
 def _develop(light: np.ndarray, cam: Camera, rng: np.random.Generator) -> np.ndarray:
-    """Linear light [h,w,3] -> sRGB bytes: exposure and tone curve of the camera, lens blur, sensor noise."""
+    """Linear light ``[H, W, 3]`` as sRGB bytes: exposure and tone curve of the camera, lens blur, sensor noise."""
     x = np.clip(light * cam.cast * cam.exposure, 0, None)
     x = np.clip(x * (1 + x / 4) / (1 + 0.55 * x), 0, 1) ** (1 / 2.2)
     sigma = cam.blur * cam.height / 128
@@ -330,19 +227,28 @@ def _develop(light: np.ndarray, cam: Camera, rng: np.random.Generator) -> np.nda
     return (np.clip(x + rng.normal(0, cam.noise, x.shape), 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _keypoints(
-    cam: Camera, pos: np.ndarray, face: np.ndarray, depth: np.ndarray, other: np.ndarray
-) -> np.ndarray:
-    """[18,2] in picture pixels. NaN: outside the frame; a face point behind anything; a joint behind
-    another's body or a thing. `depth` [H,W] is of the nearest surface, `other` says where that is not the
-    person.
-    """
-    m, h, w = model(), *depth.shape
-    world = np.zeros((18, 3))
-    for j, bone in BONES.items():
-        world[j] = pos[m.bone(bone)]
+def _world_joints(bones: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """The 18 joints in the world, ``[18, 3]``, from bone heads ``[bones, 3]`` and face points ``[5, 3]``."""
+    world = np.zeros((len(JOINTS), 3))
+    for joint, bone in BONES.items():
+        world[JOINT[joint]] = bones[model().bone(bone)]
     world[list(FACE)] = face
-    world[1] = (world[2] + world[5]) / 2
+    world[JOINT["neck"]] = (world[JOINT["Rsho"]] + world[JOINT["Lsho"]]) / 2
+    return world
+
+
+def _keypoints(cam: Camera, world: np.ndarray, depth: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Joints ``[18, 2]`` in picture pixels, NaN where a detector would not see them.
+
+    That is outside the frame, for a face point behind anything, for any other behind another's body or a thing.
+
+    Args:
+        cam: the camera.
+        world: the joints, ``[18, 3]``.
+        depth: of the nearest surface in each super-sampled pixel, ``[H, W]``.
+        other: where that surface is not the person, bool ``[H, W]``.
+    """
+    h, w = depth.shape
     q = cam.project(world)
     out = q[:, :2] / SS - 0.5
     for j, (x, y, z) in enumerate(q):
@@ -359,58 +265,47 @@ def _keypoints(
     return out
 
 
-def render(number: int, view: int, height: int = 128) -> Rendered:
-    """Draws view 0..19 of an identity, `height` x `height // 2` pixels (128 or 256).
+def _down(samples: np.ndarray, height: int) -> np.ndarray:
+    """The mean ``[height, height / 2, C]`` of all samples of each pixel."""
+    return samples.reshape(height, SS, height // 2, SS, -1).mean((1, 3))
 
-    A pure function of its arguments. Raises ValueError for a negative identity, a view outside 0..19 or
-    another height, FileNotFoundError when the body data are not installed.
+
+def render(number: int, view: int, height: int = 128) -> Rendered:
+    """Draw one view of an identity: a pure function of its arguments.
+
+    Args:
+        number: the identity, >= 0.
+        view: 0..19.
+        height: 128 or 256 pixels; the width is half of it.
+
+    Raises:
+        ValueError: for a negative identity, a view outside 0..19 or another height.
+        FileNotFoundError: when the body data are not installed.
     """
     if height not in HEIGHTS:
         raise ValueError(f"height must be one of {HEIGHTS} (the width is half of it), got {height}")
     p = plan(number, view)
     cam = camera(number, p.camera, height)
-    person, m = identity(number), model()
-    seed, tall, wide = number * 20 + view, height * SS, height // 2 * SS
-    items, pos, face = _posed(person, p.pose, p.yaw, 0, seed)
-    own = np.concatenate([i.vertices for i in items if i.name == "body"])
-    x = cam.project(own)[:, 0]
-    offset = (
-        wide / 2
-        + p.shift * height / 128 * SS
-        - (0.7 * (x.min() + x.max()) / 2 + 0.3 * cam.project(pos[:1])[0, 0])
-    )
-    move = np.array([offset / cam.focal * np.linalg.norm(cam.origin), p.depth, 0])
-    for item in items:
-        item.vertices = item.vertices + move
-    pos, face = pos + move, face + move
-    feet = [(pos[m.bone(f"foot.{s}")] + pos[m.bone(f"toe1-1.{s}")]) / 2 for s in "LR"]
-    if p.company:
-        others, other_pos, _ = _posed(identity(p.company.number), p.company.pose, p.company.yaw, 1, seed + 1)
-        step = move + np.array([*p.company.place, 0])
-        for item in others:
-            item.vertices = item.vertices + step
-        items += others
-        feet += [other_pos[m.bone(f"foot.{s}")] + step for s in "LR"]
-    if cam.occluder:
-        items += _obstacle(*cam.occluder)
-    seen = _visible(items, cam, wide, tall)
-    pixel, depth, which = seen[:3]
-    owner = np.array([i.owner for i in items])[which]
-    buffer = np.full(wide * tall, np.inf)
-    buffer[pixel] = depth
-    buffer = buffer.reshape(tall, wide)
-    shadow = _Shadow(items, cam.sun, np.array([move[0], move[1], 0.9]))
-    ao = _ambient_occlusion(buffer, float(np.linalg.norm(cam.origin)) + 3).ravel()[pixel]
-    light = cam.background * _floor_light(cam, shadow, feet)[:, None]
+    seed, tall, wide = number * VIEWS + view, height * SS, height // 2 * SS
+    on = stage(p, cam)
+    seen = _visible(on.items, cam, tall, wide)
+    depth = np.full(wide * tall, np.inf)
+    depth[seen.pixel] = seen.depth
+    depth = depth.reshape(tall, wide)
+    shadow = _Shadow(on.items, cam.sun, np.array([*on.place[:2], 0.9]))
+    occlusion = _ambient_occlusion(depth, float(np.linalg.norm(cam.origin)) + 3).ravel()[seen.pixel]
+    light = cam.background * _floor_light(cam, shadow, on.feet)[:, None]
     light = gaussian_filter(light.reshape(tall, wide, 3), (SS * 0.45, SS * 0.45, 0)).reshape(-1, 3)
-    light[pixel] = _shade(items, cam, seen, shadow, ao, seed)
-
-    def down(a: np.ndarray) -> np.ndarray:
-        return a.reshape(height, SS, height // 2, SS, -1).mean((1, 3))
-
-    mask, rest = np.zeros(wide * tall), np.zeros(wide * tall)
-    mask[pixel[owner == 0]] = 1
-    rest[pixel[owner != 0]] = 1
-    image = _develop(down(light), cam, np.random.default_rng([16, number, view, height]))
-    points = _keypoints(cam, pos, face, buffer, rest.reshape(tall, wide) > 0)
-    return Rendered(image, down(mask)[..., 0] > 0.5, down(rest)[..., 0] > 0.5, points, p)
+    light[seen.pixel] = _shade(_surface(on.items, seen, seed), cam, shadow, occlusion, seed)
+    own = np.array([item.owner == PERSON for item in on.items])[seen.item]
+    mask, others = np.zeros(wide * tall), np.zeros(wide * tall)
+    mask[seen.pixel[own]] = 1
+    others[seen.pixel[~own]] = 1
+    joints = _world_joints(on.person.bones, on.person.face)
+    return Rendered(
+        image=_develop(_down(light, height), cam, np.random.default_rng([16, number, view, height])),
+        mask=_down(mask, height)[..., 0] > 0.5,
+        others=_down(others, height)[..., 0] > 0.5,
+        keypoints=_keypoints(cam, joints, depth, others.reshape(tall, wide) > 0),
+        plan=p,
+    )

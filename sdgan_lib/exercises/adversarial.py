@@ -82,24 +82,24 @@ def _loss_mistakes(real: list[Tensor], fake: list[Tensor]) -> Mistakes:
 
 @exercise
 def check_generator_step(my_generator_step: Callable) -> str:
-    """``my_generator_step(generator, judge, optimiser, x)``: makes one step of the generator and returns its loss.
+    """``my_generator_step(generator, discriminator, optimiser, x)``: one step of the generator; returns its loss.
 
     After it the generator's weights have moved along the gradient of -log D(generator(x)), and nothing else has.
     """
-    generator, judge, x = _small_networks()
+    generator, discriminator, x = _small_networks()
     network, optimiser = _prepared(generator)
-    watched_judge = copy.deepcopy(judge)
-    loss = my_generator_step(network, watched_judge, optimiser, x)
-    if not torch.equal(_flat(watched_judge), _flat(judge)):
+    watched_discriminator = copy.deepcopy(discriminator)
+    loss = my_generator_step(network, watched_discriminator, optimiser, x)
+    if not torch.equal(_flat(watched_discriminator), _flat(discriminator)):
         raise Wrong(
             "The discriminator's weights have changed. In the generator's step only the generator moves: step the "
             "optimiser you are given, and no other."
         )
 
-    found, right = _flat(network), _stepped(generator, judge, x, _wanted)
-    compare(found, right, _step_mistakes(generator, judge, x), what="a weight of the generator")
+    found, right = _flat(network), _stepped(generator, discriminator, x, _wanted)
+    compare(found, right, _step_mistakes(generator, discriminator, x), what="a weight of the generator")
     with torch.no_grad():
-        value = _wanted(judge(generator(x)))
+        value = _wanted(discriminator(generator(x)))
     compare(number(loss, "the loss", tensor=True), value, what="the loss you return")
     return "right: the gradient flows through the discriminator, which itself stands still."
 
@@ -109,19 +109,23 @@ def _wanted(logits: Tensor) -> Tensor:
 
 
 def _stepped(
-    generator: nn.Module, judge: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor], fresh: bool = True
+    generator: nn.Module,
+    discriminator: nn.Module,
+    x: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    fresh: bool = True,
 ) -> Tensor:
     """The generator's weights after one step by ``loss`` of the logits, with or without a call of zero_grad."""
     network, optimiser = _prepared(generator)
     if fresh:
         optimiser.zero_grad()
-    loss(judge(network(x))).backward()
+    loss(discriminator(network(x))).backward()
     optimiser.step()
     return _flat(network)
 
 
-def _step_mistakes(generator: nn.Module, judge: nn.Module, x: Tensor) -> Mistakes:
-    stepped = functools.partial(_stepped, generator, judge, x)
+def _step_mistakes(generator: nn.Module, discriminator: nn.Module, x: Tensor) -> Mistakes:
+    stepped = functools.partial(_stepped, generator, discriminator, x)
     return [
         (
             "The generator has not moved. Was its picture detached, or made under no_grad? Here the gradient must flow "
@@ -149,9 +153,10 @@ def _step_mistakes(generator: nn.Module, judge: nn.Module, x: Tensor) -> Mistake
 
 @exercise
 def check_mended_step(my_mended_step: Callable) -> str:
-    """``my_mended_step(generator, judge, averaged, generator_optimiser, judge_optimiser, x, real, decay)``.
+    """``my_mended_step(generator, discriminator, averaged, two optimisers, x, real, decay)``: one whole step.
 
-    One whole step. Run three times; generator, discriminator and average must then be what a right loop makes.
+    The optimisers are the generator's and the discriminator's. Run three times; generator, discriminator and
+    average must then be what a right loop makes.
     """
     found = _three_steps(my_mended_step)
     mistakes = [(message, _three_steps(_loop(fault))) for fault, message in _LOOP_FAULTS]
@@ -171,7 +176,7 @@ _LOOP_FAULTS = [
         "fooled. The generator's loss may move the generator only.",
     ),
     (
-        "stale judge",
+        "stale discriminator",
         "The discriminator's optimiser still finds old gradients: what the generator's loss left in the "
         "discriminator. Call its zero_grad() right before its own backward().",
     ),
@@ -195,7 +200,7 @@ _LOOP_FAULTS = [
         "called real.",
     ),
     ("idle", "No weight has moved: where are the backward() and step() of both networks?"),
-    ("frozen judge", "The discriminator does not learn: it never makes a step."),
+    ("frozen discriminator", "The discriminator does not learn: it never makes a step."),
     (
         "frozen generator",
         "The generator does not learn: its picture was cut off (detached) in its own step too, or its optimiser "
@@ -276,8 +281,8 @@ def _small_networks() -> tuple[nn.Module, nn.Module, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         generator = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 6))
-        judge = nn.Sequential(nn.Linear(6, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
-        return generator, judge, torch.randn(16, 4)
+        discriminator = nn.Sequential(nn.Linear(6, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
+        return generator, discriminator, torch.randn(16, 4)
 
 
 def _flat(network: nn.Module) -> Tensor:
@@ -294,39 +299,43 @@ def _prepared(generator: nn.Module) -> tuple[nn.Module, torch.optim.Optimizer]:
 
 def _three_steps(step: Callable) -> Tensor:
     """All weights of generator, discriminator and average after three steps from the same start."""
-    generator, judge, x = _small_networks()
+    generator, discriminator, x = _small_networks()
     averaged = copy.deepcopy(generator)
-    optimisers = [torch.optim.SGD(network.parameters(), 0.3) for network in (generator, judge)]
+    optimisers = [torch.optim.SGD(network.parameters(), 0.3) for network in (generator, discriminator)]
     for i in range(3):
         real = torch.randn(16, 6, generator=torch.Generator().manual_seed(i)) + 1
         with torch.enable_grad():
-            step(generator, judge, averaged, *optimisers, x + i, real, 0.9)
-    return torch.cat([_flat(network) for network in (generator, judge, averaged)])
+            step(generator, discriminator, averaged, *optimisers, x + i, real, 0.9)
+    return torch.cat([_flat(network) for network in (generator, discriminator, averaged)])
 
 
 def _loop(fault: str = "") -> Callable:
     """The whole step, right or with one named fault."""
 
-    def step(generator, judge, averaged, generator_optimiser, judge_optimiser, x, real, decay):
+    def step(
+        generator, discriminator, averaged, generator_optimiser, discriminator_optimiser, x, real, decay
+    ):
         if fault == "idle":
             return
         fake = generator(x)
         if fault != "stale generator":
             generator_optimiser.zero_grad()
-        if fault != "stale judge":
-            judge_optimiser.zero_grad()
+        if fault != "stale discriminator":
+            discriminator_optimiser.zero_grad()
         shown = fake if fault == "detach" else fake.detach()
-        discriminator_loss([judge(real)], [judge(shown)]).backward(retain_graph=fault == "detach")
-        if fault != "frozen judge":
-            judge_optimiser.step()
+        discriminator_loss([discriminator(real)], [discriminator(shown)]).backward(
+            retain_graph=fault == "detach"
+        )
+        if fault != "frozen discriminator":
+            discriminator_optimiser.step()
         if fault == "both":
-            judge_optimiser.zero_grad()
-        logits = judge(fake)
+            discriminator_optimiser.zero_grad()
+        logits = discriminator(fake)
         (F.softplus(logits).mean() if fault == "labels" else generator_adversarial_loss([logits])).backward()
         if fault != "frozen generator":
             generator_optimiser.step()
         if fault == "both":
-            judge_optimiser.step()
+            discriminator_optimiser.step()
         keep = {"average": 1 - decay, "no average": 1.0}.get(fault, decay)
         with torch.no_grad():
             for mean, weight in zip(averaged.parameters(), generator.parameters(), strict=True):

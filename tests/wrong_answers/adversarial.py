@@ -50,44 +50,46 @@ def _maximised(real, fake):
 
 
 def _generator_step(loss=lambda z: F.softplus(-z).mean(), detach=False, zero=True, both=False):
-    def step(generator, judge, optimiser, x):
+    def step(generator, discriminator, optimiser, x):
         fake = generator(x)
-        value = loss(judge(fake.detach() if detach else fake))
+        value = loss(discriminator(fake.detach() if detach else fake))
         if zero:
             optimiser.zero_grad()
         value.backward()
         if not detach:
             optimiser.step()
         if both:
-            torch.optim.SGD(judge.parameters(), 0.1).step()
+            torch.optim.SGD(discriminator.parameters(), 0.1).step()
         return value
 
     return step
 
 
-def _whole_step(detach=True, clear_judge=True, clear_generator=True, both=False, keep=None, sign=-1):
-    def step(generator, judge, averaged, generator_optimiser, judge_optimiser, x, real, decay):
+def _whole_step(detach=True, clear_discriminator=True, clear_generator=True, both=False, keep=None, sign=-1):
+    def step(
+        generator, discriminator, averaged, generator_optimiser, discriminator_optimiser, x, real, decay
+    ):
         if clear_generator:
             generator_optimiser.zero_grad()
-        if clear_judge:
-            judge_optimiser.zero_grad()
+        if clear_discriminator:
+            discriminator_optimiser.zero_grad()
         fake = generator(x)
         shown = fake.detach() if detach else fake
-        judge_loss = F.softplus(-judge(real)).mean() + F.softplus(judge(shown)).mean()
-        judge_loss.backward(retain_graph=not detach)
-        judge_optimiser.step()
+        loss_of_d = F.softplus(-discriminator(real)).mean() + F.softplus(discriminator(shown)).mean()
+        loss_of_d.backward(retain_graph=not detach)
+        discriminator_optimiser.step()
         if both:
-            judge_optimiser.zero_grad()
-        generator_loss = F.softplus(sign * judge(fake)).mean()
+            discriminator_optimiser.zero_grad()
+        generator_loss = F.softplus(sign * discriminator(fake)).mean()
         generator_loss.backward()
         generator_optimiser.step()
         if both:
-            judge_optimiser.step()
+            discriminator_optimiser.step()
         share = decay if keep is None else keep
         with torch.no_grad():
             for mean, weight in zip(averaged.parameters(), generator.parameters(), strict=True):
                 mean.mul_(share).add_(weight, alpha=1 - share)
-        return judge_loss, generator_loss
+        return loss_of_d, generator_loss
 
     return step
 
@@ -152,7 +154,7 @@ WRONG: dict = {
     ],
     "check_mended_step": [
         (_whole_step(detach=False), "learns to be caught. Cut the graph"),
-        (_whole_step(clear_judge=False), "still finds old gradients"),
+        (_whole_step(clear_discriminator=False), "still finds old gradients"),
         (_whole_step(clear_generator=False), "generator's optimiser finds old gradients"),
         (_whole_step(both=True), "learns to be fooled"),
         (_whole_step(keep=0.1), "runs the wrong way"),
