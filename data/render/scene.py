@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sdgan_lib.errors import UserError
+
 from .backgrounds import Panorama, irradiance, look_up, names, panorama
 from .draws import colour
 from .garments import identity
@@ -115,11 +117,11 @@ class Camera(Lens):
 
 
 def check_view(number: int, view: int) -> None:
-    """Raise ``ValueError`` for a negative identity or a view outside 0..19."""
+    """Raise a ``UserError`` for a negative identity or a view outside 0..19."""
     if number < 0 or number != int(number):
-        raise ValueError(f"identity must be a whole number >= 0, got {number}")
+        raise UserError(f"identity must be a whole number >= 0, got {number}")
     if not 0 <= view < VIEWS or view != int(view):
-        raise ValueError(
+        raise UserError(
             f"view must be a whole number in 0..{VIEWS - 1} (5 frames of each of 4 cameras), got {view}"
         )
 
@@ -178,7 +180,7 @@ def plan(number: int, view: int) -> Plan:
     """The plan of one view.
 
     Raises:
-        ValueError: for a negative identity or a view outside 0..19.
+        UserError: for a negative identity or a view outside 0..19.
     """
     check_view(number, view)
     schedule = _schedule(number)
