@@ -57,6 +57,7 @@ def committed(number: int, view: int, kind: str = "dataset", ending: str = "jpg"
     return np.asarray(Image.open(path)).astype(float)
 
 
+@pytest.mark.slow
 @needs_bodies
 @pytest.mark.parametrize("which", [0, 1])
 def test_bodies_are_those_of_annys_own_model(which):
@@ -87,6 +88,7 @@ def test_pictures_can_be_drawn_again(number, view):
     assert np.abs(again - [ys, xs]).max() <= 1
 
 
+@pytest.mark.slow
 @needs_bodies
 def test_twice_the_size_shows_the_same(views):
     large, small = render(PERSON, 1, 256), views[1]
@@ -207,6 +209,7 @@ def test_missing_body_data_name_the_remedy(monkeypatch):
         bodies.data_folder()
 
 
+@pytest.mark.slow
 @needs_bodies
 def test_command_line(tmp_path, monkeypatch):
     command = [sys.executable, "-m", "data.render", "image", "6", "3", "--out", str(tmp_path / "a.png")]
