@@ -48,7 +48,6 @@ class Plan:
     identity: int
     view: int
     camera: int
-    frame: int
     pose: Pose
     yaw: float
     shift: float
@@ -189,7 +188,6 @@ def plan(number: int, view: int) -> Plan:
         identity=number,
         view=view,
         camera=view // FRAMES + 1,
-        frame=view % FRAMES + 1,
         pose=random_pose(schedule.kinds[view], rng, schedule.phases[view]),
         yaw=schedule.yaws[view],
         company=_company(rng),
