@@ -52,6 +52,7 @@ def test_the_main_job_leaves_its_results(run):
         "checkpoint.pt",
         "log.jsonl",
         "metrics.json",
+        "table.md",
         "gallery.png",
         "deciles.png",
     }
