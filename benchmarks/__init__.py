@@ -3,3 +3,5 @@
 Every duration comes from ``torch.utils.benchmark``. What is compared is timed in one process and in turn, round
 after round, so that a slow minute of the machine falls on both sides; a ratio is the median over the rounds.
 """
+
+import sdgan_lib  # noqa: F401  before PyTorch: it says how long its threads spin

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 import tyro
 
+from benchmarks.busy import bench_busy
 from benchmarks.growth import bench_growth
 from benchmarks.inference import bench_inference
 from benchmarks.measure import Result, Settings
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[Settings], list[Result]]] = {
     "inference": bench_inference,
     "slider": bench_slider,
     "growth": bench_growth,
+    "busy": bench_busy,
 }
 """Name of a part -> the function that measures it."""
 
@@ -57,7 +59,7 @@ def bench(settings: Settings, parts: Sequence[str], out: Path) -> list[Result]:
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure this machine: warps, a training step, a picture, a slider, and how the cost grows; table and JSON."""
+    """Measure this machine: warps, a step, a picture, a slider, growth, and busy neighbours; tables and JSON."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to run"""

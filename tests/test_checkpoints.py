@@ -283,6 +283,7 @@ for i in range(10**6):
 """
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_leaves_a_whole_checkpoint(tmp_path):
     path = tmp_path / "c.pt"
     for delay in (0.05, 0.111, 0.2):

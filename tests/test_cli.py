@@ -52,6 +52,7 @@ def test_the_main_job_leaves_its_results(run):
         "checkpoint.pt",
         "log.jsonl",
         "metrics.json",
+        "table.md",
         "gallery.png",
         "deciles.png",
     }
@@ -65,6 +66,7 @@ def test_the_main_job_leaves_its_results(run):
         assert gallery.width > 7 * 64
 
 
+@pytest.mark.slow
 def test_thirty_steps_of_training_show_on_people_never_seen(tmp_path):
     """End to end with the preset as it is: training must move the answer well beyond where it started.
 
@@ -109,6 +111,7 @@ def test_resume_goes_on(run, people, capsys):
     assert load_checkpoint(run / "checkpoint.pt")["step"] == 14
 
 
+@pytest.mark.slow
 def test_evaluate_repeats_the_table(run, people, capsys):
     assert main(["evaluate", str(run / "checkpoint.pt"), "--data", str(people), "--device", "cpu"]) == 0
     out = capsys.readouterr().out

@@ -32,6 +32,7 @@ def test_whole_environment_passes(people_root: Path, tmp_path: Path, capsys: pyt
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_on_the_command_line(people_root: Path) -> None:
     """The exit code tells, and one broken thing does not hide the others."""
     (people_root / "people-annotation-test.csv").unlink()

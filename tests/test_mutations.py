@@ -62,10 +62,10 @@ def run(folder: Path, where: str) -> subprocess.CompletedProcess:
         ]
         command = ["papermill", f"{where}.ipynb", "done.ipynb", "-k", "python3", *options]
     else:
-        command = ["pytest", "-q", "-p", "no:cacheprovider", f"../{where}"]
+        command = ["pytest", "-q", "-p", "no:cacheprovider", where]
     return subprocess.run(
         [sys.executable, "-m", *command],
-        cwd=folder / "notebooks",
+        cwd=folder / "notebooks" if where in PARAMETERS else folder,
         env=os.environ | {"PYTHONPATH": str(folder), "JUPYTER_PREFER_ENV_PATH": "1"},
         capture_output=True,
         text=True,

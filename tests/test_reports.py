@@ -258,6 +258,7 @@ def save(path, preset, **state):
 SMALL = Preset(GeneratorConfig("sdgan", width=2, depth=4))
 
 
+@pytest.mark.slow
 def test_generators_and_pictures_of_other_programs_are_evaluated_at_once(root, test, tmp_path, capsys):
     for seed in (0, 1):
         save(tmp_path / f"net@{seed}" / "checkpoint.pt", SMALL)

@@ -53,6 +53,7 @@ def differences(a, b, path="") -> list[str]:
     return [] if same else [path]
 
 
+@pytest.mark.slow
 def test_all_pairs_in_other_batches_of_other_data_go_on_bit_for_bit(people, tmp_path, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert train(whole, "--data", people, *OWN, "--steps", 12) == 0

@@ -1,4 +1,4 @@
-"""`python -m data.render all | image | sheet`: draw the data set, one picture, or a contact sheet."""
+"""``python -m data.render all | image | sheet``: draw the data set, one picture, or a contact sheet."""
 
 import argparse
 import os
@@ -11,6 +11,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 try:
     from PIL import Image
 
+    from sdgan_lib.errors import UserError
+    from sdgan_lib.files import explain
+
     from . import export
     from .bodies import data_folder
     from .shading import HEIGHTS, render
@@ -19,7 +22,7 @@ except ModuleNotFoundError as error:
 
 
 def _numbers(text: str) -> list[int]:
-    """'3', '1-8' or '1,4,7-9' -> list of whole numbers."""
+    """The whole numbers of ``3``, ``1-8`` or ``1,4,7-9``."""
     out = []
     for part in text.split(","):
         first, _, last = part.partition("-")
@@ -32,8 +35,10 @@ def _numbers(text: str) -> list[int]:
     return out
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m data.render", description=__doc__)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m data.render", description="Draw the data set, one picture, or a contact sheet."
+    )
     sub = parser.add_subparsers(dest="command", required=True)
     a = sub.add_parser("all", help="draw the whole data set; goes on where an interrupted call stopped")
     a.add_argument("--out", type=Path, default=Path("data/people"))
@@ -51,7 +56,12 @@ def main() -> None:
     s.add_argument("--views", type=_numbers, default=_numbers("0-19"))
     s.add_argument("--height", type=int, default=128, choices=HEIGHTS)
     s.add_argument("--out", type=Path, default=Path("sheet.png"))
-    args = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """The command line; faults of the user and of the system end in one line and status 1."""
+    args = _parser().parse_args()
     try:
         data_folder()
         if args.command == "all":
@@ -59,12 +69,14 @@ def main() -> None:
         elif args.command == "image":
             result = render(args.identity, args.view, args.height)
             Image.fromarray(result.image).save(args.out)
-            ys, xs = export.protocol(result.keypoints)
+            ys, xs = export.annotation(result)
             print(f"{export.image_name(args.identity, args.view)}: {ys}: {xs}")
         else:
             export.contact_sheet(args.identities, args.views, args.height, args.out)
-    except (ValueError, FileNotFoundError) as error:
+    except UserError as error:
         sys.exit(f"data.render: {error}")
+    except OSError as error:
+        sys.exit(f"data.render: {explain(error, args.out)}")
 
 
 if __name__ == "__main__":

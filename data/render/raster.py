@@ -1,4 +1,4 @@
-"""Geometry helpers: a rasteriser, vertex normals, mesh smoothing, simple solids and noise, in NumPy."""
+"""Geometry: a rasteriser, vertex normals, mesh smoothing, simple solids and noise, in NumPy."""
 
 from functools import cache
 
@@ -14,11 +14,12 @@ def spin(yaw: float) -> np.ndarray:
 
 
 def triangles(quads: np.ndarray) -> np.ndarray:
+    """Quads ``[n, 4]`` as triangles ``[2n, 3]``."""
     return np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])
 
 
 def smoother(quads: np.ndarray, count: int) -> sp.csr_matrix:
-    """The matrix [count,count] that replaces each vertex by the mean of its neighbours along the edges."""
+    """The matrix ``[count, count]`` that replaces each vertex by the mean of its neighbours along the edges."""
     e = np.concatenate([quads[:, [i, (i + 1) % 4]] for i in range(4)])
     e = np.unique(np.concatenate([e, e[:, ::-1]]), axis=0)
     m = sp.csr_matrix((np.ones(len(e)), (e[:, 0], e[:, 1])), (count, count))
@@ -26,19 +27,20 @@ def smoother(quads: np.ndarray, count: int) -> sp.csr_matrix:
 
 
 def smooth(matrix: sp.csr_matrix, values: np.ndarray, times: int) -> np.ndarray:
+    """Values of vertices, ``times`` times half way to what ``matrix``, a :func:`smoother`, makes of them."""
     for _ in range(times):
         values = 0.5 * (values + matrix @ values)
     return values
 
 
 def incidence(tris: np.ndarray, count: int) -> sp.csr_matrix:
-    """[count, faces]: sums what belongs to faces at their vertices."""
+    """The matrix ``[count, faces]`` that sums what belongs to faces at their vertices."""
     n = len(tris)
     return sp.csr_matrix((np.ones(3 * n, np.float32), (tris.T.ravel(), np.tile(np.arange(n), 3))), (count, n))
 
 
 def normals(vertices: np.ndarray, tris: np.ndarray, inc: sp.csr_matrix | None = None) -> np.ndarray:
-    """Unit vertex normals [n,3], face areas as weights."""
+    """Unit vertex normals ``[n, 3]``, face areas as weights."""
     t = vertices[tris]
     face = np.cross(t[:, 1] - t[:, 0], t[:, 2] - t[:, 0])
     n = (incidence(tris, len(vertices)) if inc is None else inc) @ face
@@ -46,9 +48,17 @@ def normals(vertices: np.ndarray, tris: np.ndarray, inc: sp.csr_matrix | None = 
 
 
 def raster(points: np.ndarray, tris: np.ndarray, width: int, height: int, cull: bool = False):
-    """Fragments of projected triangles: face [n], barycentric [n,3], pixel index [n], depth [n].
+    """Fragments of projected triangles.
 
-    `points` [v,3] are x and y in pixels (pixel centres at .5) and depth. `cull` drops faces seen from behind.
+    Args:
+        points: x and y in pixels (pixel centres at .5) and depth, ``[V, 3]``.
+        tris: triangles ``[m, 3]``.
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        cull: drop faces seen from behind.
+
+    Returns:
+        triangle ``[n]``, barycentrics ``[n, 3]``, pixel index ``[n]`` and depth ``[n]`` of each fragment.
     """
     t = points[tris]
     x, y = t[:, :, 0], t[:, :, 1]
@@ -77,7 +87,7 @@ def raster(points: np.ndarray, tris: np.ndarray, width: int, height: int, cull: 
 
 
 def nearest(pixel: np.ndarray, depth: np.ndarray, size: int) -> np.ndarray:
-    """For each of `size` pixels the index of its nearest fragment, -1 where there is none."""
+    """For each of ``size`` pixels the index of its nearest fragment, -1 where there is none."""
     order = np.argsort(-depth, kind="stable")
     out = np.full(size, -1)
     out[pixel[order]] = order
@@ -125,8 +135,13 @@ def _slopes() -> list[np.ndarray]:
 
 
 def noise(points: np.ndarray, frequency: float, seed: float, octaves: int = 1) -> np.ndarray:
-    """Value noise in 0..1 at points [n,3]; `frequency` in cells per metre; further octaves double it and
-    halve it.
+    """Value noise ``[n]`` in 0..1 at points ``[n, 3]``.
+
+    Args:
+        points: metres.
+        frequency: cells per metre.
+        seed: tells noises apart.
+        octaves: how many noises are added, each with twice the frequency and half the weight of the one before.
     """
     volume, out, total = _volume(), 0.0, 0.0
     n = len(volume)
@@ -140,6 +155,6 @@ def noise(points: np.ndarray, frequency: float, seed: float, octaves: int = 1) -
 
 
 def noise_gradient(points: np.ndarray, frequency: float, seed: float) -> np.ndarray:
-    """Gradient [n,3], per cell, of a smooth noise at points [n,3]: bends normals into folds."""
+    """Gradient ``[n, 3]``, per cell, of a smooth noise at points ``[n, 3]``: bends normals into folds."""
     c = (points * frequency + np.array([7.3, 3.1, 5.7]) * seed).T
     return np.stack([map_coordinates(s, c, order=1, mode="grid-wrap") for s in _slopes()], 1)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sdgan_lib.errors import UserError
+
 from .backgrounds import Panorama, irradiance, look_up, names, panorama
 from .draws import colour
 from .garments import identity
@@ -46,7 +48,6 @@ class Plan:
     identity: int
     view: int
     camera: int
-    frame: int
     pose: Pose
     yaw: float
     shift: float
@@ -115,11 +116,11 @@ class Camera(Lens):
 
 
 def check_view(number: int, view: int) -> None:
-    """Raise ``ValueError`` for a negative identity or a view outside 0..19."""
+    """Raise a ``UserError`` for a negative identity or a view outside 0..19."""
     if number < 0 or number != int(number):
-        raise ValueError(f"identity must be a whole number >= 0, got {number}")
+        raise UserError(f"identity must be a whole number >= 0, got {number}")
     if not 0 <= view < VIEWS or view != int(view):
-        raise ValueError(
+        raise UserError(
             f"view must be a whole number in 0..{VIEWS - 1} (5 frames of each of 4 cameras), got {view}"
         )
 
@@ -178,7 +179,7 @@ def plan(number: int, view: int) -> Plan:
     """The plan of one view.
 
     Raises:
-        ValueError: for a negative identity or a view outside 0..19.
+        UserError: for a negative identity or a view outside 0..19.
     """
     check_view(number, view)
     schedule = _schedule(number)
@@ -187,7 +188,6 @@ def plan(number: int, view: int) -> Plan:
         identity=number,
         view=view,
         camera=view // FRAMES + 1,
-        frame=view % FRAMES + 1,
         pose=random_pose(schedule.kinds[view], rng, schedule.phases[view]),
         yaw=schedule.yaws[view],
         company=_company(rng),

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from sdgan_lib.errors import UserError
 from sdgan_lib.pose import FACE, JOINT, JOINTS
 
 from .backgrounds import irradiance
@@ -279,11 +280,10 @@ def render(number: int, view: int, height: int = 128) -> Rendered:
         height: 128 or 256 pixels; the width is half of it.
 
     Raises:
-        ValueError: for a negative identity, a view outside 0..19 or another height.
-        FileNotFoundError: when the body data are not installed.
+        UserError: for a negative identity, a view outside 0..19 or another height, and where body data are missing.
     """
     if height not in HEIGHTS:
-        raise ValueError(f"height must be one of {HEIGHTS} (the width is half of it), got {height}")
+        raise UserError(f"height must be one of {HEIGHTS} (the width is half of it), got {height}")
     p = plan(number, view)
     cam = camera(number, p.camera, height)
     seed, tall, wide = number * VIEWS + view, height * SS, height // 2 * SS

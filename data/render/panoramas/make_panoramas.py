@@ -43,6 +43,7 @@ NEUTRAL = 0.8  # how much of the light's colour is balanced away
 
 
 def read(path: Path) -> np.ndarray:
+    """Linear light ``[H, W, 3]`` of one of the package's panoramas."""
     data = base64.b64decode(re.search(r"base64,([A-Za-z0-9+/=]+)", path.read_text()).group(1))
     with tempfile.NamedTemporaryFile(suffix=".exr") as file:
         file.write(data)
@@ -59,6 +60,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def convert(path: Path) -> tuple[np.ndarray, dict]:
+    """Bytes ``[H, W, 3]`` of a panorama and the entry of its light."""
     a = read(path)
     h, w = a.shape[:2]
     theta, phi = (np.arange(h) + 0.5) / h * np.pi, ((np.arange(w) + 0.5) / w - 0.5) * 2 * np.pi
@@ -91,6 +93,7 @@ def convert(path: Path) -> tuple[np.ndarray, dict]:
 
 
 def main() -> None:
+    """Convert all panoramas of the folder that the command names."""
     table = {}
     for name in NAMES:
         code, table[name] = convert(Path(sys.argv[1]) / f"{name}.exr.js")
