@@ -150,27 +150,24 @@ def image_metrics(
     person = pose_mask if mask is None else mask
     inside = None if person is None else _checked_mask(person, a, "mask")
     posed = None if pose_mask is None else _checked_mask(pose_mask, a, "pose_mask")
-    parts = [
-        _chunk_metrics(*(None if x is None else x[start : start + CHUNK] for x in (a, b, inside, posed)))
-        for start in range(0, len(a), CHUNK)
-    ]
-    return {name: torch.cat([part[name] for part in parts]) for name in METRICS}
-
-
-def _chunk_metrics(a: Tensor, b: Tensor, inside: Tensor | None, posed: Tensor | None) -> dict[str, Tensor]:
-    """What :func:`image_metrics` returns, for few pictures and their checked masks."""
-    local = ssim_map(a, b)  # the costly step: shared by ssim and fg_ssim
-    values = dict.fromkeys(METRICS, local.new_full((len(a),), torch.nan))
-    values |= {"l1": l1(a, b), "psnr": psnr(a, b), "ssim": _inner_mean(local)}
-    if posed is not None:
-        values["mask_ssim"] = mask_ssim(a, b, posed)
-    if inside is not None:
-        values |= {
-            "fg_l1": fg_l1(a, b, inside),
-            "fg_psnr": fg_psnr(a, b, inside),
-            "fg_ssim": _mean_inside(local, inside),
-        }
-    return values
+    parts = []
+    for start in range(0, len(a), CHUNK):
+        x, y, m, p = (None if t is None else t[start : start + CHUNK] for t in (a, b, inside, posed))
+        local = ssim_map(
+            x, y
+        )  # the costly step, shared by ssim and fg_ssim; its memory serves the next chunk
+        values = {"l1": l1(x, y), "psnr": psnr(x, y), "ssim": _inner_mean(local)}
+        if p is not None:
+            values["mask_ssim"] = mask_ssim(x, y, p)
+        if m is not None:
+            values |= {
+                "fg_l1": fg_l1(x, y, m),
+                "fg_psnr": fg_psnr(x, y, m),
+                "fg_ssim": _mean_inside(local, m),
+            }
+        undefined = torch.full_like(values["l1"], torch.nan)
+        parts.append([values.get(name, undefined) for name in METRICS])
+    return {name: torch.cat(column) for name, column in zip(METRICS, zip(*parts, strict=True), strict=True)}
 
 
 def pose_mask(pose: Tensor, height: int, width: int, radius: float = 4.0) -> Tensor:
