@@ -69,6 +69,7 @@ class Train:
         from sdgan_lib.datasets import PersonPairs
         from sdgan_lib.evaluation import held_out
         from sdgan_lib.presets import PRESETS
+        from sdgan_lib.reports import too_few_for_tenths
         from sdgan_lib.training import CHECKPOINT, Budget, train
 
         self.check_numbers()
@@ -90,7 +91,8 @@ class Train:
             budget = Budget(self.minutes or 10.0, self.steps)
         people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=False)
         if self.evaluate:  # a fault of the test split is told before hours of training, not after
-            held_out(data)
+            if note := too_few_for_tenths(len(held_out(data))):
+                print(note)
         checkpoint = train(
             people,
             preset,

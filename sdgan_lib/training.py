@@ -93,11 +93,14 @@ class Trainer:
         if not 0 <= seed < 2**31:
             raise UserError(f"seed must be a whole number from 0 to 2147483647, not {seed}")
         self.preset, self.seed = preset, seed
+        kind = pick_device(device)
+        if kind == "cpu" and mixed_precision == "fp16":
+            raise UserError("mixed_precision fp16 needs a GPU; choose no or bf16, or another device")
         if (
             not torch.distributed.is_initialized()
-        ):  # else a second trainer got the first one's device and precision
+        ):  # else a second trainer got the first's device and precision
             AcceleratorState._reset_state(reset_partial_state=True)
-        self.accelerator = Accelerator(cpu=pick_device(device) == "cpu", mixed_precision=mixed_precision)
+        self.accelerator = Accelerator(cpu=kind == "cpu", mixed_precision=mixed_precision)
         self.device = self.accelerator.device
         self.fused = self.device.type != "mps"
         system = SYSTEMS[preset.generator.system]

@@ -558,3 +558,8 @@ def test_a_broken_log_names_itself_and_the_line(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"step": 10}\nnonsense\n')
     with pytest.raises(UserError, match=r"log\.jsonl, line 2: .*Remedy"):
         read_log(tmp_path)
+
+
+def test_half_precision_without_a_gpu_is_told():
+    with pytest.raises(UserError, match="fp16 needs a GPU"):
+        Trainer(tiny(), device="cpu", mixed_precision="fp16")

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = [path for folder in ("sdgan_lib", "benchmarks", "data") for path in sorted((ROOT / folder).rglob("*.py"))]
+FILES = [
+    path for folder in ("sdgan_lib", "benchmarks", "data") for path in sorted((ROOT / folder).rglob("*.py"))
+]
 
 CODE = re.compile(r"``[^`]+``|:\w+:`[^`]+`")  # ``code`` and :func:`roles`
 RULES = {  # of docstrings without their code, unless said otherwise
