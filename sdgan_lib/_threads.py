@@ -6,9 +6,9 @@ times, and only then sleeps. Waking a thread takes longer than spinning, and a t
 on an idle machine it pays to spin. Beside another busy process it does not: the thread that is waited for has lost its
 core, and the one that spins holds the other core, perhaps the very one it waits for.
 
-libgomp's own count of 300,000 was meant for 3 ms. Where the ``pause`` instruction takes some 140 cycles, as on Intel's
-processors since 2017, it is 16 ms: longer than the operating system's slice, so that every wait costs whole slices.
-10,000 is half a millisecond there: longer than nearly every wait on an idle machine, shorter than a slice.
+libgomp's own count of 300,000 is 3 ms where a turn takes 10 ns, as on the processor measured here: about the slice that
+the operating system gives each thread, so that a wait can cost a whole slice. 10,000 is 0.1 ms: longer than most waits
+on an idle machine, much shorter than a slice. (Where the processor's ``pause`` takes longer, both are longer.)
 
 Processor time of one picture (``sdgan``, 2 threads kept on one core, which is what happens by chance beside busy
 neighbours and needs no luck to measure), and wall-clock time of a step on 2 cores, where other load was held back but
