@@ -53,7 +53,7 @@ from sdgan_lib.warping import (
 )
 
 SKIPS = {"ours": deformable_skip, "reference": deformable_skip_reference}
-PARTS = ("warps", "step", "inference", "slider", "growth")
+PARTS = ("warps", "step", "inference", "slider", "growth", "busy")
 ROUNDS = 5
 Run = Callable[[], object]
 
@@ -768,12 +768,15 @@ def bench(settings: Settings, parts: Sequence[str], out: Path) -> list[Result]:
     for kind, names, known in (("part", parts, PARTS), ("preset", settings.presets, tuple(PRESETS))):
         if unknown := [name for name in names if name not in known]:
             raise ValueError(f"there is no {kind} {unknown[0]!r}: choose from {', '.join(known)}")
+    from benchmarks.busy import bench_busy
+
     functions = {
         "warps": bench_warps,
         "step": bench_step,
         "inference": bench_inference,
         "slider": bench_slider,
         "growth": bench_growth,
+        "busy": bench_busy,
     }
     torch.set_num_threads(settings.threads)
     record = {"date": datetime.now().astimezone().isoformat(timespec="seconds"), "machine": machine(settings)}

@@ -226,12 +226,13 @@ class Bench:
     """where to run"""
     presets: tuple[System, ...] = ("baseline", "deformable", "sdgan")
     """systems whose steps and pictures are measured; a step at the paper's width (…-paper) takes seconds on a CPU"""
-    parts: tuple[Literal["warps", "step", "inference", "slider", "growth"], ...] = (
+    parts: tuple[Literal["warps", "step", "inference", "slider", "growth", "busy"], ...] = (
         "warps",
         "step",
         "inference",
         "slider",
         "growth",
+        "busy",
     )
     """what to measure"""
     threads: int | None = None
