@@ -18,6 +18,7 @@ from typing import TextIO
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
@@ -92,6 +93,10 @@ class Trainer:
         if not 0 <= seed < 2**31:
             raise UserError(f"seed must be a whole number from 0 to 2147483647, not {seed}")
         self.preset, self.seed = preset, seed
+        if (
+            not torch.distributed.is_initialized()
+        ):  # else a second trainer got the first one's device and precision
+            AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(cpu=pick_device(device) == "cpu", mixed_precision=mixed_precision)
         self.device = self.accelerator.device
         self.fused = self.device.type != "mps"

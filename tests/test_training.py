@@ -101,6 +101,21 @@ def test_the_discriminator_learns_to_tell_real_from_generated():
     assert all(r.mean() > f.mean() for r, f in zip(real, fake, strict=True))
 
 
+def test_a_second_trainer_of_one_process_has_a_precision_of_its_own(monkeypatch):
+    halved = []
+    convolve = torch.nn.Conv2d.forward
+
+    def noting(layer, x):
+        halved.append(torch.is_autocast_enabled("cpu"))
+        return convolve(layer, x)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", noting)
+    for precision in ("no", "bf16", "no"):
+        halved.clear()
+        Trainer(tiny(), device="cpu", mixed_precision=precision).train_step(collate(Blobs(), range(4)))
+        assert set(halved) == {precision == "bf16"}
+
+
 def test_the_average_follows_the_generator_slowly():
     trainer = Trainer(tiny(ema_decay=0.9), device="cpu")
     batch = collate(Blobs(), range(3))
