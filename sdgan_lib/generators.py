@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdgan_lib.composition import Background, BackgroundMaker, ComposingHead, ResidualBlock, SourceAttention
 from sdgan_lib.encoders import NORMS, SLOPE, OneStreamEncoder, TwoStreamEncoder, normalise
 from sdgan_lib.heatmaps import heatmaps
 from sdgan_lib.warping import REGIONS, LimbWarps, body_mask, deformable_skip, limb_warps, sample_regions
@@ -35,6 +36,12 @@ class GeneratorConfig:
         attention: whether the stacked generator may keep warped body parts (see :class:`PartAttention`).
         norm: ``"instance"`` or ``"group"``, see :func:`sdgan_lib.encoders.normalise`.
         dropout: rate in the three innermost decoder blocks; it also plays the noise z.
+        levels: channels of the appearance stream, level by level, in place of those that ``width`` gives (or None).
+        composition: whether the stacked generator puts a person before a background (see
+            :mod:`sdgan_lib.composition`); it needs ``attention``.
+        lookup: whether the decoder looks up the source's appearance at 1/4 of the size
+            (:class:`sdgan_lib.composition.SourceAttention`).
+        blocks: residual blocks after each decoder block that ends at 1/8 or 1/4 of the size, where they cost little.
     """
 
     system: str = "sdgan"
@@ -46,8 +53,20 @@ class GeneratorConfig:
     attention: bool = True
     norm: str = "instance"
     dropout: float = 0.5
+    levels: tuple[int, ...] | None = None
+    composition: bool = False
+    lookup: bool = False
+    blocks: int = 0
 
     def __post_init__(self):
+        if self.levels is not None:
+            object.__setattr__(self, "levels", tuple(self.levels))  # a list, when read from a checkpoint
+            if len(self.levels) != self.depth + 1:
+                raise ValueError(f"levels needs depth + 1 = {self.depth + 1} numbers, not {len(self.levels)}")
+        if (self.composition or self.lookup or self.blocks) and self.system != "sdgan":
+            raise ValueError(f"composition, lookup and blocks are for the system sdgan, not {self.system}")
+        if self.composition and not self.attention:
+            raise ValueError("composition mixes warped parts as attention does: it needs attention=True")
         if self.norm not in NORMS:
             raise ValueError(f"norm is one of {NORMS}, not {self.norm!r}")
         if self.system not in SYSTEMS:
@@ -60,6 +79,8 @@ class GeneratorConfig:
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of the appearance stream, level by level."""
+        if self.levels is not None:
+            return self.levels
         return tuple(self.width * min(2**i, 8) for i in range(self.depth + 1))
 
     @property
@@ -154,6 +175,8 @@ class Generated:
 
     images: list[Tensor]
     attention: list[Tensor]
+    background: Background | None = None
+    """The source's place without the person; None without composition."""
 
     @property
     def image(self) -> Tensor:
@@ -317,13 +340,17 @@ class DeformableGenerator(Generator):
         """Code to decode ``f_a ⊕ h_b``, the skips from coarse to fine, and the pose code ``h_b``."""
         self.check_size(inputs.source_image)
         appearance, pose = self.encoder(inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps)
+        return torch.cat([appearance[-1], pose[-1]], 1), self.join_skips(appearance, pose, inputs), pose[-1]
+
+    def join_skips(self, appearance: list[Tensor], pose: list[Tensor], inputs: Inputs) -> list[Tensor]:
+        """Skips from coarse to fine: warped appearance features ⊕ pose features of each level."""
         skips = []
         for level in reversed(range(self.config.depth)):
             moved = appearance[level]
             if level < WARPED_LEVELS:
                 moved = deformable_skip(moved, inputs.warps, aggregate=self.config.aggregate)
             skips.append(torch.cat([moved, pose[level]], 1))
-        return torch.cat([appearance[-1], pose[-1]], 1), skips, pose[-1]
+        return skips
 
     def forward(self, inputs: Inputs) -> Generated:
         x, skips, _ = self.encode(inputs)
@@ -337,7 +364,8 @@ class StackedGenerator(DeformableGenerator):
     an image of that scale from them and the up-sampled pose code (paper, eq. 2-5).
 
     DC_0 is the decoder from the code up to 1/4 of the size; DC_1 and DC_2 double the size once each. All three
-    use the deformable skips of their sizes.
+    use the deformable skips of their sizes. Composition, lookup and residual blocks are additions of ours, each of
+    which the configuration can leave out.
     """
 
     def make_heads(self) -> None:
@@ -345,30 +373,59 @@ class StackedGenerator(DeformableGenerator):
         c, p = config.channels, config.pose_channels
         levels = [factor.bit_length() - 1 for factor in SCALES]  # 2, 1, 0
         self.pose_up = nn.ModuleList(PoseUpsampler(p[-1], p[i], config.depth - i) for i in levels)
-        self.heads = nn.ModuleList(Head(c[i] + p[i], c[0], config.attention) for i in levels)
+        if config.composition:
+            self.heads = nn.ModuleList(ComposingHead(c[i] + p[i], c[0]) for i in levels)
+            self.background = BackgroundMaker(c, config.norm)
+        else:
+            self.heads = nn.ModuleList(Head(c[i] + p[i], c[0], config.attention) for i in levels)
+        if config.lookup:
+            self.lookup = SourceAttention(c[levels[0]], c[levels[0]])
+        if config.blocks:
+            self.blocks = nn.ModuleDict(
+                {
+                    str(i): nn.Sequential(*(ResidualBlock(c[i], config.norm) for _ in range(config.blocks)))
+                    for i in (2, 3)
+                    if i < config.depth
+                }
+            )
 
     def forward(self, inputs: Inputs) -> Generated:
-        x, skips, code = self.encode(inputs)
-        height = inputs.source_image.shape[-2]
+        config = self.config
+        self.check_size(inputs.source_image)
+        appearance, pose = self.encoder(inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps)
+        skips, code = self.join_skips(appearance, pose, inputs), pose[-1]
+        behind = self.background(inputs.source_image, appearance) if config.composition else None
+        x = torch.cat([appearance[-1], code], 1)
         images, attention = [], []
-        for up, skip in zip(self.decoder, skips, strict=True):
+        for level, up, skip in zip(reversed(range(config.depth)), self.decoder, skips, strict=True):
             x = up(x, skip)
-            factor = height // x.shape[-2]
+            if config.blocks and str(level) in self.blocks:
+                x = self.blocks[str(level)](x)
+            factor = 2**level
             if factor not in SCALES:
                 continue
             i = len(images)
+            if config.lookup and i == 0:
+                maps = (downscale(h, factor) for h in (inputs.source_heatmaps, inputs.target_heatmaps))
+                x = self.lookup(x, appearance[level], *maps)
+            features = torch.cat([x, self.pose_up[i](code)], 1)
             candidates = masks = None
-            if self.config.attention:
+            if config.attention:
                 candidates = sample_regions(downscale(inputs.source_image, factor), inputs.warps)
                 masks = inputs.warps.at(*x.shape[-2:]).masks
-                if self.config.background == "identity":  # behind the source person nothing is known
+            if behind is not None:
+                place, known = downscale(behind.picture, factor), downscale(behind.known, factor)
+                image, maps, logits = self.heads[i](features, candidates, masks, place, known)
+                behind.target_logits.append(logits)
+            else:
+                if config.attention and config.background == "identity":  # behind the person nothing is known
                     free = 1 - downscale(inputs.source_body, factor)
                     masks = torch.cat([masks[:, :-1], masks[:, -1:] * free], 1)
-            image, maps = self.heads[i](torch.cat([x, self.pose_up[i](code)], 1), candidates, masks)
+                image, maps = self.heads[i](features, candidates, masks)
             images.append(image)
             if maps is not None:
                 attention.append(maps)
-        return Generated(images, attention)
+        return Generated(images, attention, behind)
 
 
 def make_generator(config: GeneratorConfig) -> Generator:

@@ -24,6 +24,10 @@ class LossConfig:
         nearest_window: side of its window in pixels.
         nearest_features: file with VGG-19 weights, or None to compare pixels.
         r1_weight: of the R1 penalty on the discriminators.
+        feature_weight: of feature matching, see :func:`feature_matching_loss`.
+        ssim_weight: of 1 - SSIM on the person, at full size.
+        silhouette_weight, background_weight: of the terms of a composition (see :mod:`sdgan_lib.composition`); the
+            background's is a share of ``l1_weight``.
     """
 
     adversarial: str = "log"
@@ -34,6 +38,10 @@ class LossConfig:
     nearest_window: int = 3
     nearest_features: str | None = None
     r1_weight: float = 0.0
+    feature_weight: float = 0.0
+    ssim_weight: float = 0.0
+    silhouette_weight: float = 0.0
+    background_weight: float = 0.0
 
     def __post_init__(self):
         _check(self.adversarial)
@@ -85,6 +93,37 @@ def l1_loss(images: list[Tensor], reals: list[Tensor], weights: list[Tensor] | N
         difference = (image - real).abs()
         total = total + (difference if weights is None else difference * weights[i]).mean()
     return total
+
+
+def feature_matching_loss(fake: list[Tensor], real: list[Tensor]) -> Tensor:
+    """Mean absolute difference of the discriminators' features of generated and real pictures, averaged over layers.
+
+    From pix2pixHD (Wang et al., 2018): the generator learns textures from what tells real from generated, instead of
+    guessing them from one logit. The real pictures' features get no gradient.
+    """
+    return sum((f - r.detach()).abs().mean() for f, r in zip(fake, real, strict=True)) / len(fake)
+
+
+def ssim_loss(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """1 - SSIM, averaged over pixels by ``weight`` ``[B, 1, H, W]``.
+
+    The local SSIM is that of :func:`sdgan_lib.metrics.ssim_map`, in float32 and differentiable; the border is continued
+    by zeros, so that weights there should be small.
+    """
+    offset = torch.arange(-5, 6, device=generated.device, dtype=torch.float32)
+    window = torch.exp(-0.5 * (offset / 1.5).square())
+    window = (window / window.sum()).expand(15, 1, 11)
+    a, b = generated.float() + 1, target.float() + 1
+    x = torch.cat([a, b, a * b, a * a, b * b], 1)
+    x = F.conv2d(x, window[..., None], padding=(5, 0), groups=15)
+    x = F.conv2d(x, window[:, :, None], padding=(0, 5), groups=15)
+    mean_a, mean_b, product, square_a, square_b = x.chunk(5, 1)
+    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+    covariance = product - mean_a * mean_b
+    variances = square_a + square_b - mean_a.square() - mean_b.square()
+    local = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    local = local / ((mean_a.square() + mean_b.square() + c1) * (variances + c2))
+    return ((1 - local).mean(1, keepdim=True) * weight).sum() / weight.sum().clamp_min(1)
 
 
 def nearest_neighbour_loss(generated: Tensor, target: Tensor, window: int = 3) -> Tensor:

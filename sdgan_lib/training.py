@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -31,15 +32,18 @@ from sdgan_lib.checkpoints import (
     save_checkpoint,
     start_from_dict,
 )
+from sdgan_lib.composition import Truth, background_loss, make_truth, silhouette_loss
 from sdgan_lib.discriminators import MultiScaleDiscriminator
 from sdgan_lib.generators import Generated, Inputs, downscale, make_generator, make_inputs
 from sdgan_lib.losses import (
     LossConfig,
     discriminator_loss,
+    feature_matching_loss,
     generator_adversarial_loss,
     l1_loss,
     nearest_neighbour_loss,
     r1_penalty,
+    ssim_loss,
     vgg_features,
 )
 from sdgan_lib.pose import flip_pose
@@ -48,6 +52,7 @@ from sdgan_lib.presets import Preset
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
 LOG_EVERY = 10
+PICTURE_KEYS = {"source_image", "target_image", "source_mask", "target_mask"}  # of a batch
 
 
 class TrainingError(RuntimeError):
@@ -101,7 +106,7 @@ def flip_pairs(batch: dict, flip: Tensor) -> dict:
     """Mirror the pairs of a batch for which ``flip`` ``[B]`` (bool) is true; left and right joints change places."""
     width = batch["source_image"].shape[-1]
     out = dict(batch)
-    for key in ("source_image", "target_image"):
+    for key in PICTURE_KEYS & batch.keys():
         out[key] = torch.where(flip[:, None, None, None], batch[key].flip(-1), batch[key])
     for key in ("source_pose", "target_pose"):
         out[key] = torch.where(flip[:, None, None], flip_pose(batch[key], width), batch[key])
@@ -114,7 +119,7 @@ def halve_pairs(batch: dict) -> dict:
     Pixel centres lie at whole numbers, so that x becomes (x + 0.5) / 2 - 0.5.
     """
     out = dict(batch)
-    for key in ("source_image", "target_image"):
+    for key in PICTURE_KEYS & batch.keys():
         out[key] = downscale(batch[key], 2)
     for key in ("source_pose", "target_pose"):
         out[key] = (batch[key] + 0.5) / 2 - 0.5
@@ -131,13 +136,19 @@ class Objective:
             self.features = vgg_features(Path(config.nearest_features)).to(device)
 
     def discriminator(
-        self, judge: nn.Module, generated: Generated, reals: list[Tensor], inputs: Inputs
+        self,
+        judge: nn.Module,
+        generated: Generated,
+        reals: list[Tensor],
+        inputs: Inputs,
+        truth: Truth | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the discriminators; real and generated pictures are judged in one joined batch."""
         config = self.config
+        images = self.comparable(generated.images, reals, truth)
         if config.r1_weight:
             reals = [real.detach().requires_grad_() for real in reals]
-        joined = [torch.cat([r, f.detach()]) for r, f in zip(reals, generated.images, strict=True)]
+        joined = [torch.cat([r, f.detach()]) for r, f in zip(reals, images, strict=True)]
         logits = [x.chunk(2) for x in judge(joined, inputs)]
         real, fake = [x[0] for x in logits], [x[1] for x in logits]
         loss = discriminator_loss(real, fake, config.adversarial)
@@ -147,27 +158,67 @@ class Objective:
             loss = loss + config.r1_weight * terms["r1"]
         return loss, terms
 
+    @staticmethod
+    def comparable(images: list[Tensor], reals: list[Tensor], truth: Truth | None) -> list[Tensor]:
+        """The pictures, with the real background where no picture could show it: another camera's is not known."""
+        if truth is None:
+            return images
+        out = []
+        for image, real in zip(images, reals, strict=True):
+            share = F.adaptive_avg_pool2d(truth.comparable, image.shape[-2:])
+            out.append(real + share * (image - real))
+        return out
+
     def generator(
-        self, judge: nn.Module | None, generated: Generated, reals: list[Tensor], inputs: Inputs
+        self,
+        judge: nn.Module | None,
+        generated: Generated,
+        reals: list[Tensor],
+        inputs: Inputs,
+        truth: Truth | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the generator against discriminators whose weights stand still (None: no adversarial term)."""
+        """Loss of the generator against discriminators whose weights stand still (None: no adversarial term).
+
+        With ``truth`` the person is the data set's mask instead of the body regions, and what cannot be known counts
+        in no term.
+        """
         config = self.config
         weights = None
-        if config.person_weight:
+        if truth is not None:
+            weight = truth.comparable * (1 + config.person_weight * truth.target_person)
+            weights = [F.adaptive_avg_pool2d(weight, real.shape[-2:]) for real in reals]
+        elif config.person_weight:
             weight = 1 + config.person_weight * inputs.target_body
             weights = [downscale(weight, weight.shape[-1] // real.shape[-1]) for real in reals]
         terms = {"l1": l1_loss(generated.images, reals, weights)}
         loss = config.l1_weight * terms["l1"]
         if judge is not None:
-            terms["adversarial"] = generator_adversarial_loss(
-                judge(generated.images, inputs), config.adversarial
-            )
+            images = self.comparable(generated.images, reals, truth)
+            ours: list[Tensor] = []
+            terms["adversarial"] = generator_adversarial_loss(judge(images, inputs, ours), config.adversarial)
             loss = loss + config.adversarial_weight * terms["adversarial"]
+            if config.feature_weight:
+                theirs: list[Tensor] = []
+                with torch.no_grad():
+                    judge(reals, inputs, theirs)
+                terms["features"] = feature_matching_loss(ours, theirs)
+                loss = loss + config.feature_weight * terms["features"]
         if config.nearest_weight:
             terms["nearest"] = nearest_neighbour_loss(
                 self.features(generated.image), self.features(reals[-1]), config.nearest_window
             )
             loss = loss + config.nearest_weight * terms["nearest"]
+        if config.ssim_weight:
+            person = inputs.target_body if truth is None else truth.target_person
+            terms["ssim"] = ssim_loss(generated.image, reals[-1], person)
+            loss = loss + config.ssim_weight * terms["ssim"]
+        if generated.background is not None and truth is not None:
+            if config.silhouette_weight:
+                terms["silhouette"] = silhouette_loss(generated.background, truth)
+                loss = loss + config.silhouette_weight * terms["silhouette"]
+            if config.background_weight:
+                terms["background"] = background_loss(generated.background, truth, reals[-1])
+                loss = loss + config.l1_weight * config.background_weight * terms["background"]
         return loss, terms
 
 
@@ -262,6 +313,9 @@ class Trainer:
             batch["target_pose"],
             self.preset.generator.background,
         )
+        truth = None
+        if self.preset.losses.silhouette_weight or self.preset.losses.background_weight:
+            truth = make_truth(batch, inputs.source_body, inputs.target_body)
         unwrapped = accelerator.unwrap_model(self.judge)
         reals = unwrapped.reals(batch["target_image"].contiguous(memory_format=torch.channels_last))
         with accelerator.autocast():
@@ -271,7 +325,7 @@ class Trainer:
         if self.adversarial:
             self.judge.requires_grad_(True)
             with accelerator.autocast():
-                loss, terms = self.objective.discriminator(self.judge, generated, reals, inputs)
+                loss, terms = self.objective.discriminator(self.judge, generated, reals, inputs, truth)
             self._check(terms)
             self.judge_optimiser.zero_grad()
             accelerator.backward(loss)
@@ -279,7 +333,7 @@ class Trainer:
             self.judge.requires_grad_(False)
         with accelerator.autocast():
             judge = self.judge if self.adversarial else None
-            loss, generator_terms = self.objective.generator(judge, generated, reals, inputs)
+            loss, generator_terms = self.objective.generator(judge, generated, reals, inputs, truth)
         self._check(generator_terms)
         self.generator_optimiser.zero_grad()
         accelerator.backward(loss)
