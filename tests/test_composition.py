@@ -16,7 +16,7 @@ from sdgan_lib.composition import (
     widen,
 )
 from sdgan_lib.generators import SCALES, Generated, GeneratorConfig, make_generator, make_inputs
-from sdgan_lib.losses import feature_matching_loss, ssim_loss
+from sdgan_lib.losses import LossConfig, feature_matching_loss, ssim_loss
 from sdgan_lib.metrics import ssim_map
 from sdgan_lib.presets import PRESETS
 from sdgan_lib.training import Objective
@@ -201,9 +201,7 @@ def test_truth_comes_from_masks_where_there_are_any():
 
 
 def test_what_cannot_be_known_counts_in_no_term():
-    """Of a pair of two cameras, a generator that is wrong in the background only has no loss, nor can it be judged by it."""
-    from sdgan_lib.losses import LossConfig
-
+    """Of a pair of two cameras, a generator that is wrong in the background only has no loss, nor is it judged by it."""
     target = pictures(2)
     mask = torch.zeros(2, 1, *SIZE)
     mask[:, :, 40:80, 20:40] = 1
