@@ -110,20 +110,23 @@ def ssim_loss(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     The local SSIM is that of :func:`sdgan_lib.metrics.ssim_map`, in float32 and differentiable; the border is continued
     by zeros, so that weights there should be small.
     """
-    offset = torch.arange(-5, 6, device=generated.device, dtype=torch.float32)
-    window = torch.exp(-0.5 * (offset / 1.5).square())
-    window = (window / window.sum()).expand(15, 1, 11)
-    a, b = generated.float() + 1, target.float() + 1
-    x = torch.cat([a, b, a * b, a * a, b * b], 1)
-    x = F.conv2d(x, window[..., None], padding=(5, 0), groups=15)
-    x = F.conv2d(x, window[:, :, None], padding=(0, 5), groups=15)
-    mean_a, mean_b, product, square_a, square_b = x.chunk(5, 1)
-    c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
-    covariance = product - mean_a * mean_b
-    variances = square_a + square_b - mean_a.square() - mean_b.square()
-    local = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    local = local / ((mean_a.square() + mean_b.square() + c1) * (variances + c2))
-    return ((1 - local).mean(1, keepdim=True) * weight).sum() / weight.sum().clamp_min(1)
+    with torch.autocast(generated.device.type, enabled=False):
+        offset = torch.arange(-5, 6, device=generated.device, dtype=torch.float32)
+        window = torch.exp(-0.5 * (offset / 1.5).square())
+        window = (window / window.sum()).expand(15, 1, 11)
+        a, b = generated.float(), target.float()
+        # Variances do not depend on an offset: signed values keep them exact in float32, and nearly so in TF32.
+        x = torch.cat([a, b, a * b, a * a, b * b], 1).contiguous()
+        x = F.conv2d(x, window[..., None], padding=(5, 0), groups=15)
+        x = F.conv2d(x, window[:, :, None], padding=(0, 5), groups=15)
+        mean_a, mean_b, product, square_a, square_b = x.chunk(5, 1)
+        covariance = product - mean_a * mean_b
+        variances = square_a + square_b - mean_a.square() - mean_b.square()
+        mean_a, mean_b = mean_a + 1, mean_b + 1  # means are compared on the scale from 0 to 2
+        c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+        local = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+        local = local / ((mean_a.square() + mean_b.square() + c1) * (variances + c2))
+        return ((1 - local).mean(1, keepdim=True) * weight).sum() / weight.sum().clamp_min(1)
 
 
 def nearest_neighbour_loss(generated: Tensor, target: Tensor, window: int = 3) -> Tensor:

@@ -201,7 +201,7 @@ def test_truth_comes_from_masks_where_there_are_any():
 
 
 def test_what_cannot_be_known_counts_in_no_term():
-    """Of a pair of two cameras, a generator that is wrong in the background only has no loss, nor is it judged by it."""
+    """Of a pair of two cameras, a generator that is wrong in the background only has no loss, nor is that judged."""
     target = pictures(2)
     mask = torch.zeros(2, 1, *SIZE)
     mask[:, :, 40:80, 20:40] = 1
