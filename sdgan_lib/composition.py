@@ -21,6 +21,9 @@ from sdgan_lib.warping import BACKGROUND, REGIONS
 
 SHADOW_MARGIN = 2
 """How far beyond the found person's outline the background is taken out, in pixels at full size."""
+RECALL = 1.0
+"""Added to the source silhouette's logits before the person is taken out: a pixel of the person that is missed spoils
+the fill around it, one too many costs little."""
 RIM = 3
 """How far beyond the target person's outline a pair of two cameras is compared, in pixels at full size."""
 OUTSIDE = -4.0
@@ -87,7 +90,7 @@ class SourceSilhouette(nn.Module):
         )
         self.last = nn.Conv2d(self.WIDTHS[0], 2, 3, padding=1)
         with torch.no_grad():
-            self.last.bias.copy_(torch.tensor([-1.0, -3.0]))  # most of a picture is no person, and no shadow
+            self.last.bias.copy_(torch.tensor([-1.0, -4.0]))  # most of a picture is no person, and no shadow
 
     def forward(self, appearance: list[Tensor]) -> Tensor:
         x = F.leaky_relu(self.start(F.leaky_relu(appearance[3], SLOPE)), SLOPE)
@@ -172,7 +175,7 @@ class BackgroundMaker(nn.Module):
 
     def forward(self, source_image: Tensor, appearance: list[Tensor]) -> Background:
         logits = self.silhouette(appearance).float()
-        person, shadow = logits.sigmoid().split(1, 1)
+        person, shadow = (logits + RECALL).sigmoid().split(1, 1)
         known = 1 - torch.maximum(widen(person, SHADOW_MARGIN), shadow)
         filled = push_pull_fill(source_image.float(), known)
         return Background(logits, known, filled, self.painter(filled, known))

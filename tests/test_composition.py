@@ -51,6 +51,12 @@ def test_the_fill_by_hand():
         right,
     ]  # bilinear between the two
     torch.testing.assert_close(filled[1], torch.tensor(expected))
+    known[0, 0, :, 0], known[0, 0, 0, 1] = (
+        torch.tensor([1.0, 0.0]),
+        0,
+    )  # one of four: it alone fills its coarse pixel
+    expected = 0.75 * 1 + 0.25 * right
+    torch.testing.assert_close(push_pull_fill(picture, known)[0, 0, 1, 1], torch.tensor(expected))
 
 
 def test_the_fill_keeps_what_is_known_and_forgets_what_is_not():
@@ -79,8 +85,8 @@ def test_the_background_starts_as_the_fill_and_what_is_known_stays():
     features = [torch.randn(2, 8, 128 >> i, 64 >> i) for i in range(4)]
     made = maker(pictures(2), features)
     torch.testing.assert_close(made.picture, made.filled)
-    person = made.logits[:, :1].sigmoid()
-    assert (made.known <= 1 - widen(person, 2) + 1e-6).all() and made.known.min() >= 0
+    person, shadow = (made.logits + 1).sigmoid().split(1, 1)
+    torch.testing.assert_close(made.known, 1 - torch.maximum(widen(person, 2), shadow))
     torch.nn.init.normal_(maker.painter.last.weight)
     painted = maker.painter(made.filled, torch.ones_like(made.known))
     torch.testing.assert_close(painted, made.filled)  # nothing to paint where everything is known

@@ -372,11 +372,12 @@ def test_head_l1_is_the_mean_over_the_person_in_the_square():
     target, mask = torch.zeros(3, 3, 64, 48), torch.ones(3, 1, 64, 48)
     generated = target.clone()
     generated[0, :, 23:38, 14:29] = 0.5  # 15 x 15 around (21, 30)
+    generated[0, :, 23, 14:29] = 0.8  # the square's first row
     generated[0, :, 22, 14:29] = 1.0  # one row too high
     generated[1, :, :11, :10] = 0.25  # to (9, 10): 10 columns and 11 rows are left of the square
     generated[1, :, 11, :10] = 1.0
     values = head_l1(generated, target, pose, mask)
-    assert values[:2].tolist() == pytest.approx([0.5, 0.25]) and values[2].isnan()
+    assert values[:2].tolist() == pytest.approx([0.52, 0.25]) and values[2].isnan()
     mask[0, :, 23:31] = 0
     generated[0, :, 23:31] = -1.0  # off the person
     assert head_l1(generated, target, pose, mask)[0].item() == pytest.approx(0.5)
