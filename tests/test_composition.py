@@ -1,10 +1,13 @@
 """A person before a background: the fill by hand, the parts' contracts, and that every switch off changes nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from figures import standing
 
+from sdgan_lib.batches import flip_pairs, halve_pairs
 from sdgan_lib.composition import (
     BackgroundMaker,
     ComposingHead,
@@ -20,6 +23,7 @@ from sdgan_lib.inputs import Generated, make_inputs
 from sdgan_lib.losses import LossConfig, Objective, feature_matching_loss, ssim_loss
 from sdgan_lib.metrics import ssim_map
 from sdgan_lib.presets import PRESETS
+from sdgan_lib.training import Trainer
 from sdgan_lib.warping import BACKGROUND, REGIONS
 
 SIZE = (128, 64)
@@ -271,3 +275,25 @@ def test_ssim_loss_is_one_minus_the_metric():
     expected = 1 - (ssim_map(a, b).mean(1, keepdim=True) * weight).sum() / weight.sum()
     assert ssim_loss(a, b, weight).item() == pytest.approx(expected.item(), abs=1e-5)
     assert ssim_loss(a, a, weight).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_a_step_trains_a_composition_on_masks_and_mirrors_them_with_the_pictures():
+    losses = LossConfig(
+        person_weight=3.0, feature_weight=1.0, ssim_weight=1.0, silhouette_weight=1.0, background_weight=0.5
+    )
+    preset = replace(PRESETS["sdgan"], generator=composed(), losses=losses)
+    preset = replace(preset, recipe=replace(preset.recipe, adversarial_start=0.0, half_size=0.0))
+    trainer = Trainer(preset, device="cpu")
+    mask = torch.zeros(2, 1, *SIZE)
+    mask[..., :20] = 1
+    batch = {
+        "source_image": pictures(2), "target_image": pictures(2, 1), "source_mask": mask, "target_mask": mask,
+        "source_pose": standing(2, SIZE), "target_pose": standing(2, SIZE, seed=1),
+        "same_camera": torch.tensor([True, False]),
+    }  # fmt: skip
+    terms = trainer.train_step(batch, 0.5)
+    assert set(terms) == {"l1", "d_loss", "adversarial", "features", "ssim", "silhouette", "background"}
+    mirrored = flip_pairs(batch, torch.tensor([True, False]))["source_mask"]
+    assert torch.equal(mirrored[0], mask[0].flip(-1)) and torch.equal(mirrored[1], mask[1])
+    halved = halve_pairs(batch)["target_mask"]
+    assert halved.shape == (2, 1, 64, 32) and halved.sum() == 2 * 64 * 10

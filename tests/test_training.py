@@ -163,10 +163,10 @@ def test_a_run_begins_at_half_size_until_the_discriminators_come_in_where_the_de
     seen, prepare = [], Trainer.prepare
 
     def noting(trainer, batch, stage):
-        inputs, reals = prepare(trainer, batch, stage)
+        inputs, reals, truth = prepare(trainer, batch, stage)
         seen.append(reals[-1].shape[-1])
         assert inputs.size == stage.size == (seen[-1], seen[-1])
-        return inputs, reals
+        return inputs, reals, truth
 
     monkeypatch.setattr(Trainer, "prepare", noting)
     train(Blobs(), preset, tmp_path, Budget(steps=10), device="cpu", quiet=True)
