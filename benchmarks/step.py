@@ -129,13 +129,13 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict], progress: float) -> d
     stage = schedule(preset, progress, whole)
     discriminator = trainer.discriminator if stage.adversarial else None
     flip = torch.arange(preset.recipe.batch_size, device=trainer.device) % 2 == 0
-    inputs, reals = trainer.prepare(batch, stage)
+    inputs, reals, truth = trainer.prepare(batch, stage)
     given = inputs.source_image, inputs.source_pose, inputs.target_pose
     generated = trainer.generator(inputs)
     outside = Generated([x.detach().requires_grad_() for x in generated.images], [])
     weights = [w for w in trainer.generator.parameters() if w.requires_grad]
     ones = [torch.ones_like(x) for x in generated.images]
-    objective.generator(None, generated, reals, inputs)
+    objective.generator(None, generated, reals, inputs, truth)
     drawn = asked_for(inputs)  # by this generator and this loss
 
     def load() -> dict:
@@ -168,11 +168,11 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict], progress: float) -> d
     def discriminate() -> None:
         if discriminator is not None:
             discriminator.requires_grad_(True)
-            loss, _ = objective.discriminator(discriminator, generated, reals, inputs)
+            loss, _ = objective.discriminator(discriminator, generated, reals, inputs, truth)
             trainer.discriminator_optimiser.zero_grad()
             loss.backward()
             discriminator.requires_grad_(False)
-        loss, _ = objective.generator(discriminator, outside, reals, inputs)
+        loss, _ = objective.generator(discriminator, outside, reals, inputs, truth)
         torch.autograd.grad(loss, outside.images)
 
     def update() -> None:

@@ -10,6 +10,9 @@ from sdgan_lib.errors import UserError
 from sdgan_lib.inputs import downscale
 from sdgan_lib.pose import flip_pose, rescale_pose
 
+PICTURE_KEYS = {"source_image", "target_image", "source_mask", "target_mask"}
+"""What of a batch is mirrored and down-scaled as a picture is."""
+
 
 class ShuffledBatches(Sampler[list[int]]):
     """Endless batches of indices into ``size`` pairs, from step ``start`` on; epoch e is shuffled by (seed, e).
@@ -55,7 +58,7 @@ def flip_pairs(batch: dict, flip: Tensor) -> dict:
     """Mirror the pairs of a batch for which ``flip`` ``[B]`` (bool) is true; left and right joints change places."""
     width = batch["source_image"].shape[-1]
     out = dict(batch)
-    for key in ("source_image", "target_image"):
+    for key in PICTURE_KEYS & batch.keys():
         out[key] = torch.where(flip[:, None, None, None], batch[key].flip(-1), batch[key])
     for key in ("source_pose", "target_pose"):
         out[key] = torch.where(flip[:, None, None], flip_pose(batch[key], width), batch[key])
@@ -66,7 +69,7 @@ def halve_pairs(batch: dict) -> dict:
     """The pairs of a batch at half their size: pictures averaged over 2x2 pixels, poses in pixels of the result."""
     height, width = batch["source_image"].shape[-2:]
     out = dict(batch)
-    for key in ("source_image", "target_image"):
+    for key in PICTURE_KEYS & batch.keys():
         out[key] = downscale(batch[key], 2)
     for key in ("source_pose", "target_pose"):
         out[key] = rescale_pose(batch[key], (height, width), (height // 2, width // 2))

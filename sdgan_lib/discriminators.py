@@ -41,14 +41,20 @@ class PatchDiscriminator(nn.Module):
         layers.append(wrap(nn.Conv2d(previous, 1, 3, padding=1)))
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, given: Tensor, pictures: Tensor) -> Tensor:
+    def forward(self, given: Tensor, pictures: Tensor, features: list[Tensor] | None = None) -> Tensor:
+        """Logits; with a list ``features``, what each LeakyReLU gives is appended to it."""
         # The convolution of joined channels is the sum of the convolutions of its parts: what is given is
         # convolved once for all its pictures, and its 39 channels get no gradient that nobody asks for.
         first = self.layers[0]
         of_given, of_pictures = first.weight.split([given.shape[1], pictures.shape[1]], 1)
         told = F.conv2d(given, of_given, first.bias, first.stride, first.padding)
         seen = F.conv2d(pictures, of_pictures, None, first.stride, first.padding)
-        return self.layers[1:]((seen.unflatten(0, (-1, len(given))) + told).flatten(0, 1))
+        x = (seen.unflatten(0, (-1, len(given))) + told).flatten(0, 1)
+        for layer in self.layers[1:]:
+            x = layer(x)
+            if features is not None and isinstance(layer, nn.LeakyReLU):
+                features.append(x)
+        return x
 
 
 class MultiScaleDiscriminator(nn.Module):
@@ -69,10 +75,13 @@ class MultiScaleDiscriminator(nn.Module):
         """The real picture ``[B, 3, H, W]`` at every scale."""
         return pyramid(target_image, self.factors)
 
-    def forward(self, images: list[Tensor], inputs: Inputs) -> list[Tensor]:
+    def forward(
+        self, images: list[Tensor], inputs: Inputs, features: list[Tensor] | None = None
+    ) -> list[Tensor]:
         """Logits per scale for ``images`` (one ``[B, 3, H/f, W/f]`` per scale, matching ``factors``).
 
-        ``images`` may hold a multiple of the inputs' batch (real and generated joined): the conditions repeat.
+        ``images`` may hold a multiple of the inputs' batch (real and generated joined): the conditions repeat. To
+        a list ``features`` the features of every layer of every scale are appended.
         """
         logits = []
         for factor, discriminator, image in zip(self.factors, self.scales, images, strict=True):
@@ -82,5 +91,5 @@ class MultiScaleDiscriminator(nn.Module):
                     f"the discriminator of scale 1/{factor} judges pictures of {tuple(given.shape[-2:])} pixels, "
                     f"not {tuple(image.shape[-2:])}: down-scale the real pictures with reals()"
                 )
-            logits.append(discriminator(given, image))
+            logits.append(discriminator(given, image, features))
         return logits

@@ -8,6 +8,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
+from sdgan_lib.composition import BackgroundMaker, ComposingHead, ResidualBlock, SourceAttention
 from sdgan_lib.encoders import NORMS, SLOPE, OneStreamEncoder, TwoStreamEncoder, normalise
 from sdgan_lib.errors import UserError
 from sdgan_lib.inputs import Generated, Inputs, downscale, make_inputs
@@ -32,6 +33,12 @@ class GeneratorConfig:
         attention: whether the stacked generator may keep warped body parts (see :class:`PartAttention`).
         norm: ``"instance"`` or ``"group"``, see :func:`sdgan_lib.encoders.normalise`.
         dropout: rate in the three innermost decoder blocks; it also plays the noise z.
+        levels: channels of the appearance stream, level by level, in place of those that ``width`` gives (or None).
+        composition: whether the stacked generator puts a person before a background (see
+            :mod:`sdgan_lib.composition`); it needs ``attention``.
+        lookup: whether the decoder looks up the source's appearance at 1/4 of the size
+            (:class:`sdgan_lib.composition.SourceAttention`).
+        blocks: residual blocks after each decoder block that ends at 1/8 or 1/4 of the size, where they cost little.
     """
 
     system: str = "sdgan"
@@ -43,8 +50,20 @@ class GeneratorConfig:
     attention: bool = True
     norm: str = "instance"
     dropout: float = 0.5
+    levels: tuple[int, ...] | None = None
+    composition: bool = False
+    lookup: bool = False
+    blocks: int = 0
 
     def __post_init__(self):
+        if self.levels is not None:
+            object.__setattr__(self, "levels", tuple(self.levels))  # a list, when read from a checkpoint
+            if len(self.levels) != self.depth + 1:
+                raise UserError(f"levels needs depth + 1 = {self.depth + 1} numbers, not {len(self.levels)}")
+        if (self.composition or self.lookup or self.blocks) and self.system != "sdgan":
+            raise UserError(f"composition, lookup and blocks are for the system sdgan, not {self.system}")
+        if self.composition and not self.attention:
+            raise UserError("composition mixes warped parts as attention does: it needs attention=True")
         if self.norm not in NORMS:
             raise UserError(f"norm is one of {NORMS}, not {self.norm!r}")
         if self.system not in SYSTEMS:
@@ -60,6 +79,8 @@ class GeneratorConfig:
     @property
     def channels(self) -> tuple[int, ...]:
         """Channels of the appearance stream, level by level."""
+        if self.levels is not None:
+            return self.levels
         return tuple(self.width * min(2**i, 8) for i in range(self.depth + 1))
 
     @property
@@ -266,13 +287,17 @@ class TwoStreamGenerator(Generator):
         """Code to decode ``f_a ⊕ h_b``, the skips from coarse to fine, and the pose code ``h_b``."""
         self.config.check_size(*inputs.size)
         appearance, pose = self.encoder(inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps)
+        return torch.cat([appearance[-1], pose[-1]], 1), self.join_skips(appearance, pose, inputs), pose[-1]
+
+    def join_skips(self, appearance: list[Tensor], pose: list[Tensor], inputs: Inputs) -> list[Tensor]:
+        """Skips from coarse to fine: warped appearance features ⊕ pose features of each level."""
         skips = []
         for level in reversed(range(self.config.depth)):
             moved = appearance[level]
             if level < WARPED_LEVELS:
                 moved = deformable_skip(moved, inputs.warps, aggregate=self.config.aggregate)
             skips.append(torch.cat([moved, pose[level]], 1))
-        return torch.cat([appearance[-1], pose[-1]], 1), skips, pose[-1]
+        return skips
 
 
 class DeformableGenerator(TwoStreamGenerator):
@@ -295,7 +320,8 @@ class StackedGenerator(TwoStreamGenerator):
     scale from them and the up-sampled pose code.
 
     ``decoders[0]`` is DC_0, from the code up to 1/4 of the size; DC_1 and DC_2 double the size once each. All three
-    use the deformable skips of their sizes. ``ups[i]`` is Up_i, ``heads[i]`` is G_i.
+    use the deformable skips of their sizes. ``ups[i]`` is Up_i, ``heads[i]`` is G_i. Composition, lookup and residual
+    blocks are additions of ours; the configuration can leave out each of them.
     """
 
     def __init__(self, config: GeneratorConfig):
@@ -308,8 +334,16 @@ class StackedGenerator(TwoStreamGenerator):
             for begin, end in zip(begins, levels, strict=True)
         )
         self.ups = nn.ModuleList(PoseUpsampler(p[-1], p[level], config.depth - level) for level in levels)
-        kind = AttentionHead if config.attention else Head
+        kind = ComposingHead if config.composition else AttentionHead if config.attention else Head
         self.heads = nn.ModuleList(kind(c[level] + p[level], c[0]) for level in levels)
+        self.background = BackgroundMaker(c, config.norm) if config.composition else None
+        self.lookup = SourceAttention(c[2], c[2]) if config.lookup else None
+        blocks = {
+            str(level): nn.Sequential(*(ResidualBlock(c[level], config.norm) for _ in range(config.blocks)))
+            for level in (3, 2)
+            if config.blocks and level < config.depth
+        }
+        self.blocks = nn.ModuleDict(blocks)
 
     def candidates(self, inputs: Inputs, factor: int) -> tuple[Tensor, Tensor]:
         """What the attention may keep at scale 1/factor, and where.
@@ -320,25 +354,41 @@ class StackedGenerator(TwoStreamGenerator):
         """
         moved = sample_regions(downscale(inputs.source_image, factor), inputs.warps)
         masks = inputs.warps.at(*moved.shape[-2:]).masks
-        if self.config.background == "identity":
+        if self.config.background == "identity" and not self.config.composition:
             free = 1 - downscale(inputs.source_body, factor)
             masks = torch.cat([masks[:, :-1], masks[:, -1:] * free], 1)
         return moved, masks
 
     def forward(self, inputs: Inputs) -> Generated:
-        features, skips, pose_code = self.encode(inputs)
-        left = iter(skips)
+        self.config.check_size(*inputs.size)
+        appearance, pose = self.encoder(inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps)
+        skips, pose_code = self.join_skips(appearance, pose, inputs), pose[-1]
+        features = torch.cat([appearance[-1], pose_code], 1)
+        behind = None if self.background is None else self.background(inputs.source_image, appearance)
+        levels = reversed(range(self.config.depth))
+        left = zip(levels, skips, strict=True)
         images, attention = [], []
         for factor, DC, Up, G in zip(SCALES, self.decoders, self.ups, self.heads, strict=True):
-            features = DC(features, list(islice(left, len(DC))))
+            for up, (level, skip) in zip(DC, islice(left, len(DC)), strict=True):
+                features = up(features, skip)
+                if str(level) in self.blocks:
+                    features = self.blocks[str(level)](features)
+            if self.lookup is not None and factor == SCALES[0]:
+                maps = (downscale(h, factor) for h in (inputs.source_heatmaps, inputs.target_heatmaps))
+                features = self.lookup(features, appearance[2], *maps)
             joined = torch.cat([features, Up(pose_code)], 1)
-            if self.config.attention:
+            if behind is not None:
+                place, known = downscale(behind.picture, factor), downscale(behind.known, factor)
+                image, shares, logits = G(joined, *self.candidates(inputs, factor), place, known)
+                attention.append(shares)
+                behind.target_logits.append(logits)
+            elif self.config.attention:
                 image, shares = G(joined, *self.candidates(inputs, factor))
                 attention.append(shares)
             else:
                 image = G(joined)
             images.append(image)
-        return Generated(images, attention)
+        return Generated(images, attention, behind)
 
 
 def make_generator(config: GeneratorConfig) -> Generator:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdgan_lib.composition import Background
 from sdgan_lib.heatmaps import heatmaps
 from sdgan_lib.warping import LimbWarps, body_mask, limb_warps
 
@@ -111,6 +112,8 @@ class Generated:
 
     images: list[Tensor]
     attention: list[Tensor]
+    background: Background | None = None
+    """The source's place without the person; None without composition."""
 
     @property
     def image(self) -> Tensor:

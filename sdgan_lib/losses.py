@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdgan_lib.composition import Truth, background_loss, silhouette_loss
 from sdgan_lib.errors import UserError
 from sdgan_lib.inputs import Generated, Inputs, downscale
 
@@ -28,6 +29,10 @@ class LossConfig:
         nearest_window: side of its window in pixels.
         nearest_features: file with VGG-19 weights, or None to compare pixels.
         r1_weight: of the R1 penalty on the discriminators.
+        feature_weight: of feature matching, see :func:`feature_matching_loss`.
+        ssim_weight: of 1 - SSIM on the person, at full size.
+        silhouette_weight, background_weight: of the terms of a composition (see :mod:`sdgan_lib.composition`); the
+            background's is a share of ``l1_weight``.
     """
 
     adversarial: str = "log"
@@ -38,6 +43,10 @@ class LossConfig:
     nearest_window: int = 3
     nearest_features: str | None = None
     r1_weight: float = 0.0
+    feature_weight: float = 0.0
+    ssim_weight: float = 0.0
+    silhouette_weight: float = 0.0
+    background_weight: float = 0.0
 
     def __post_init__(self):
         _check(self.adversarial)
@@ -89,6 +98,40 @@ def l1_loss(images: list[Tensor], reals: list[Tensor], weights: list[Tensor] | N
         difference = (image - real).abs()
         total = total + (difference if weights is None else difference * weights[i]).mean()
     return total
+
+
+def feature_matching_loss(fake: list[Tensor], real: list[Tensor]) -> Tensor:
+    """Mean absolute difference of the discriminators' features of generated and real pictures, averaged over layers.
+
+    From pix2pixHD (Wang et al., 2018): the generator learns textures from what tells real from generated, instead of
+    guessing them from one logit. The real pictures' features get no gradient.
+    """
+    return sum((f - r.detach()).abs().mean() for f, r in zip(fake, real, strict=True)) / len(fake)
+
+
+def ssim_loss(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """1 - SSIM, averaged over pixels by ``weight`` ``[B, 1, H, W]``.
+
+    The local SSIM is that of :func:`sdgan_lib.metrics.ssim_map`, in float32 and differentiable; the border is continued
+    by zeros, so that weights there should be small.
+    """
+    with torch.autocast(generated.device.type, enabled=False):
+        offset = torch.arange(-5, 6, device=generated.device, dtype=torch.float32)
+        window = torch.exp(-0.5 * (offset / 1.5).square())
+        window = (window / window.sum()).expand(15, 1, 11)
+        a, b = generated.float(), target.float()
+        # Variances do not depend on an offset: signed values keep them exact in float32, and nearly so in TF32.
+        x = torch.cat([a, b, a * b, a * a, b * b], 1).contiguous()
+        x = F.conv2d(x, window[..., None], padding=(5, 0), groups=15)
+        x = F.conv2d(x, window[:, :, None], padding=(0, 5), groups=15)
+        mean_a, mean_b, product, square_a, square_b = x.chunk(5, 1)
+        covariance = product - mean_a * mean_b
+        variances = square_a + square_b - mean_a.square() - mean_b.square()
+        mean_a, mean_b = mean_a + 1, mean_b + 1  # means are compared on the scale from 0 to 2
+        c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
+        local = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+        local = local / ((mean_a.square() + mean_b.square() + c1) * (variances + c2))
+        return ((1 - local).mean(1, keepdim=True) * weight).sum() / weight.sum().clamp_min(1)
 
 
 def nearest_neighbour_loss(generated: Tensor, target: Tensor, window: int = 3) -> Tensor:
@@ -168,7 +211,12 @@ class Objective:
             self.features = vgg_features(Path(config.nearest_features)).to(device)
 
     def discriminator(
-        self, discriminator: nn.Module, generated: Generated, reals: list[Tensor], inputs: Inputs
+        self,
+        discriminator: nn.Module,
+        generated: Generated,
+        reals: list[Tensor],
+        inputs: Inputs,
+        truth: Truth | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the discriminators; real and generated pictures are judged in one joined batch.
 
@@ -177,12 +225,14 @@ class Objective:
             generated: the generator's pictures; no gradient flows back into them.
             reals: the real picture at the scale of each generated one.
             inputs: what the generator was given.
+            truth: what the batch says about persons and places, or None if no term needs it.
         """
         config = self.config
+        images = self.comparable(generated.images, reals, truth)
         reals = [reals[i].detach() for i in self.judged]
         if config.r1_weight:
             reals = [real.requires_grad_() for real in reals]
-        fakes = [generated.images[i].detach() for i in self.judged]
+        fakes = [images[i].detach() for i in self.judged]
         joined = [torch.cat([real, fake]) for real, fake in zip(reals, fakes, strict=True)]
         logits = [x.chunk(2) for x in discriminator(joined, inputs)]
         real, fake = [x[0] for x in logits], [x[1] for x in logits]
@@ -193,24 +243,65 @@ class Objective:
             loss = loss + config.r1_weight * terms["r1"]
         return loss, terms
 
+    @staticmethod
+    def comparable(images: list[Tensor], reals: list[Tensor], truth: Truth | None) -> list[Tensor]:
+        """The pictures, with the real background where no picture could show it: another camera's is not known."""
+        if truth is None:
+            return images
+        out = []
+        for image, real in zip(images, reals, strict=True):
+            share = F.adaptive_avg_pool2d(truth.comparable, image.shape[-2:])
+            out.append(real + share * (image - real))
+        return out
+
     def generator(
-        self, discriminator: nn.Module | None, generated: Generated, reals: list[Tensor], inputs: Inputs
+        self,
+        discriminator: nn.Module | None,
+        generated: Generated,
+        reals: list[Tensor],
+        inputs: Inputs,
+        truth: Truth | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Loss of the generator against discriminators whose weights stand still (None: no adversarial term)."""
+        """Loss of the generator against discriminators whose weights stand still (None: no adversarial term).
+
+        With ``truth`` the person is the data set's mask instead of the body regions, and what cannot be known counts
+        in no term.
+        """
         config = self.config
         weights = None
-        if config.person_weight:
+        if truth is not None:
+            weight = truth.comparable * (1 + config.person_weight * truth.target_person)
+            weights = [F.adaptive_avg_pool2d(weight, real.shape[-2:]) for real in reals]
+        elif config.person_weight:
             weight = 1 + config.person_weight * inputs.target_body
             weights = [downscale(weight, weight.shape[-1] // real.shape[-1]) for real in reals]
         terms = {"l1": l1_loss(generated.images, reals, weights)}
         loss = config.l1_weight * terms["l1"]
         if discriminator is not None:
-            logits = discriminator([generated.images[i] for i in self.judged], inputs)
+            images, ours = self.comparable(generated.images, reals, truth), []
+            logits = discriminator([images[i] for i in self.judged], inputs, ours)
             terms["adversarial"] = generator_adversarial_loss(logits, config.adversarial)
             loss = loss + config.adversarial_weight * terms["adversarial"]
+            if config.feature_weight:
+                theirs: list[Tensor] = []
+                with torch.no_grad():
+                    discriminator([reals[i] for i in self.judged], inputs, theirs)
+                terms["features"] = feature_matching_loss(ours, theirs)
+                loss = loss + config.feature_weight * terms["features"]
         if config.nearest_weight:
             terms["nearest"] = nearest_neighbour_loss(
                 self.features(generated.image), self.features(reals[-1]), config.nearest_window
             )
             loss = loss + config.nearest_weight * terms["nearest"]
+        if config.ssim_weight:
+            person = inputs.target_body if truth is None else truth.target_person
+            terms["ssim"] = ssim_loss(generated.image, reals[-1], person)
+            loss = loss + config.ssim_weight * terms["ssim"]
+        if generated.background is not None and truth is not None:
+            if config.silhouette_weight:
+                terms["silhouette"] = silhouette_loss(generated.background, truth)
+                loss = loss + config.silhouette_weight * terms["silhouette"]
+            if config.background_weight:
+                terms["background"] = background_loss(generated.background, truth, reals[-1])
+                loss = loss + config.l1_weight * config.background_weight * terms["background"]
         return loss, terms

@@ -14,10 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdgan_lib.pose import JOINT, JOINTS, SKELETON, check_pose
+from sdgan_lib.pose import FACE, JOINT, JOINTS, SKELETON, check_pose
 
 METRICS = ("l1", "psnr", "ssim", "mask_ssim", "fg_l1", "fg_psnr", "fg_ssim")
 HIGHER_IS_BETTER = {name: not name.endswith("l1") for name in METRICS}
+
+HEAD_BOX = 15  # pixels: side of the square of head_l1
+SPECKLE = 0.35  # of the [-1, 1] scale: chroma further than this from its neighbours' median is a speckle
 
 DATA_RANGE = 2.0  # of pictures in [-1, 1]
 SIGMA, RADIUS = 1.5, 5  # Wang et al. 2004: an 11 x 11 Gaussian window
@@ -132,6 +135,48 @@ def fg_ssim(generated: Tensor, target: Tensor, mask: Tensor, data_range: DataRan
     inside = _checked_mask(mask, a, "mask")
     chunks = zip(a.split(CHUNK), b.split(CHUNK), inside.split(CHUNK), strict=True)
     return torch.cat([_mean_inside(ssim_map(x, y, data_range), m) for x, y, m in chunks])
+
+
+def uncovered_l1(generated: Tensor, target: Tensor, source_mask: Tensor, target_mask: Tensor) -> Tensor:
+    """Mean absolute difference over what the person uncovers: pixels of the source mask that are not the target's.
+
+    Meant for pairs of one camera, where the target picture shows what was hidden; a ghost is seen here. NaN where
+    nothing is uncovered.
+    """
+    before = _checked_mask(source_mask, generated, "source_mask")
+    return fg_l1(generated, target, before & ~_checked_mask(target_mask, generated, "target_mask"))
+
+
+def head_l1(generated: Tensor, target: Tensor, pose: Tensor, mask: Tensor) -> Tensor:
+    """Mean absolute difference over the person's pixels in a square of 15 x 15 around the head.
+
+    The square's centre is the mean of the face points that ``pose`` ``[B, 18, 2]`` (pixels, NaN missing) shows, rounded
+    to a pixel; whatever the picture's size, its side is :data:`HEAD_BOX`. NaN without a face point, or where the square
+    holds no pixel of the person.
+    """
+    inside = _checked_mask(mask, generated, "mask")
+    height, width = generated.shape[-2:]
+    pose = _where_float64_is(pose)
+    centre = pose[:, FACE].float().nanmean(1).round()
+    x = torch.arange(width, device=pose.device).view(1, 1, 1, width)
+    y = torch.arange(height, device=pose.device).view(1, 1, height, 1)
+    cx, cy = centre.view(-1, 2, 1, 1, 1).unbind(1)
+    box = ((x - cx).abs() <= HEAD_BOX // 2) & ((y - cy).abs() <= HEAD_BOX // 2)  # without a centre: nowhere
+    return fg_l1(generated, target, inside & box)
+
+
+def speckle(images: Tensor) -> Tensor:
+    """Pixels per 10,000 whose chroma differs from the median of their 3 x 3 neighbourhood by over 0.35.
+
+    Chroma is what is left of a colour without its mean over the channels; a pixel's difference is the largest of the
+    three channels'. At the border the picture is continued by its mirror image. Prints, bags and lights have such
+    pixels too: compare with the targets' own value.
+    """
+    chroma = _checked(images, images)[0].double()
+    chroma = chroma - chroma.mean(1, keepdim=True)
+    around = F.pad(chroma, (1, 1, 1, 1), mode="replicate").unfold(2, 3, 1).unfold(3, 3, 1)
+    difference = (chroma - around.flatten(-2).median(-1).values).abs().amax(1)
+    return (difference > SPECKLE).double().mean((1, 2)) * 1e4
 
 
 def image_metrics(

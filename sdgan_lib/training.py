@@ -35,6 +35,7 @@ from sdgan_lib.checkpoints import (
     save_checkpoint,
     start_from_dict,
 )
+from sdgan_lib.composition import Truth, make_truth
 from sdgan_lib.discriminators import MultiScaleDiscriminator
 from sdgan_lib.errors import UserError
 from sdgan_lib.files import parse_json, read_text, write_whole
@@ -161,7 +162,7 @@ class Trainer:
             The terms of the losses by name, scalar tensors without gradient.
         """
         stage = schedule(self.preset, progress, tuple(batch["source_image"].shape[-2:]))
-        inputs, reals = self.prepare(batch, stage)
+        inputs, reals, truth = self.prepare(batch, stage)
         accelerator, objective = self.accelerator, self.objective
         with accelerator.autocast():
             generated = self.generator(inputs)
@@ -169,13 +170,13 @@ class Trainer:
         if stage.adversarial:
             discriminator = self.discriminator.requires_grad_(True)
             with accelerator.autocast():
-                loss, terms = objective.discriminator(discriminator, generated, reals, inputs)
+                loss, terms = objective.discriminator(discriminator, generated, reals, inputs, truth)
             losses.append(loss)
             self.discriminator_optimiser.zero_grad()
             accelerator.backward(loss)
             discriminator.requires_grad_(False)
         with accelerator.autocast():
-            loss, generator_terms = objective.generator(discriminator, generated, reals, inputs)
+            loss, generator_terms = objective.generator(discriminator, generated, reals, inputs, truth)
         losses.append(loss)
         self.generator_optimiser.zero_grad()
         accelerator.backward(loss)
@@ -193,8 +194,8 @@ class Trainer:
         self.unread.append((self.step, terms | {"loss": total}))
         return terms
 
-    def prepare(self, batch: dict, stage: Stage) -> tuple[Inputs, list[Tensor]]:
-        """What the networks are given of a batch, and the real picture at each of the generator's scales.
+    def prepare(self, batch: dict, stage: Stage) -> tuple[Inputs, list[Tensor], Truth | None]:
+        """What the networks are given of a batch, the real picture at each of the generator's scales, and the truth.
 
         Half of the pairs are mirrored, where the recipe says so, and all are brought to the stage's size.
         """
@@ -207,7 +208,10 @@ class Trainer:
             batch = halve_pairs(batch)
         given = (batch[key] for key in ("source_image", "source_pose", "target_pose"))
         target = batch["target_image"].contiguous(memory_format=torch.channels_last)
-        return make_inputs(*given, self.preset.generator.background), pyramid(target, self.scales)
+        inputs, truth = make_inputs(*given, self.preset.generator.background), None
+        if self.preset.losses.silhouette_weight or self.preset.losses.background_weight:
+            truth = make_truth(batch, inputs.source_body, inputs.target_body)
+        return inputs, pyramid(target, self.scales), truth
 
     def _change(self, optimiser: torch.optim.Adam, rate: float, spoiled: Tensor) -> None:
         """One step of an optimiser, or none where ``spoiled`` (a bool on the device) is true."""

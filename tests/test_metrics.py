@@ -18,13 +18,16 @@ from sdgan_lib.metrics import (
     fg_l1,
     fg_psnr,
     fg_ssim,
+    head_l1,
     image_metrics,
     l1,
     mask_ssim,
     pose_mask,
     psnr,
+    speckle,
     ssim,
     ssim_map,
+    uncovered_l1,
 )
 from sdgan_lib.pose import JOINT
 
@@ -369,3 +372,62 @@ def test_on_a_device_without_float64_the_metrics_are_computed_on_the_cpu():
         assert type(values[name]) is torch.Tensor and torch.equal(values[name], expected[name])
     for metric in (fg_l1, fg_ssim, mask_ssim):
         assert torch.equal(metric(*there), metric(generated, target, mask))
+
+
+# --- what the person uncovers, heads, speckle -----------------------------------------------------
+
+
+def test_uncovered_l1_is_the_mean_over_source_mask_without_target_mask():
+    target = torch.zeros(2, 3, 12, 12)
+    generated = target.clone()
+    generated[0, :, 2, 2:6] = torch.tensor([0.1, 0.2, 0.3, 0.9])  # the last lies under the target person
+    generated[0, :, 8] = 1.0  # where no person was
+    before, after = torch.zeros(2, 1, 12, 12), torch.zeros(2, 1, 12, 12)
+    before[0, 0, 2, 2:6], after[0, 0, 2, 5] = 1, 1
+    before[1, 0, 4, 4], after[1, 0, 4, 4] = 1, 1  # nothing uncovered
+    values = uncovered_l1(generated, target, before, after)
+    assert values[0].item() == pytest.approx(0.2) and values[1].isnan()
+
+
+def test_head_l1_is_the_mean_over_the_person_in_the_square():
+    pose = torch.full((3, 18, 2), torch.nan)
+    pose[0, JOINT["nose"]], pose[0, JOINT["Leye"]] = torch.tensor([20.0, 30.0]), torch.tensor([22.0, 30.0])
+    pose[1, JOINT["Rear"]] = torch.tensor([2.0, 3.0])  # the square leaves the picture
+    pose[:, JOINT["neck"]] = 40.0  # no face point
+    target, mask = torch.zeros(3, 3, 64, 48), torch.ones(3, 1, 64, 48)
+    generated = target.clone()
+    generated[0, :, 23:38, 14:29] = 0.5  # 15 x 15 around (21, 30)
+    generated[0, :, 23, 14:29] = 0.8  # the square's first row
+    generated[0, :, 22, 14:29] = 1.0  # one row too high
+    generated[1, :, :11, :10] = 0.25  # to (9, 10): 10 columns and 11 rows are left of the square
+    generated[1, :, 11, :10] = 1.0
+    values = head_l1(generated, target, pose, mask)
+    assert values[:2].tolist() == pytest.approx([0.52, 0.25]) and values[2].isnan()
+    mask[0, :, 23:31] = 0
+    generated[0, :, 23:31] = -1.0  # off the person
+    assert head_l1(generated, target, pose, mask)[0].item() == pytest.approx(0.5)
+
+
+def test_speckle_counts_single_pixels_of_another_colour():
+    clean = torch.zeros(3, 3, 20, 50)
+    clean[:, 0, :, 25:] = 0.9  # an edge is no speckle
+    spotted = clean.clone()
+    spotted[0, :, 5, 5] = torch.tensor([0.6, 0.0, 0.0])  # chroma 0.4 off
+    spotted[0, :, 9, 9] = torch.tensor([0.5, 0.0, 0.0])  # chroma 0.33 off: not enough
+    spotted[0, :, 12, 12] = 1.0  # bright, but grey
+    spotted[1, :, 0, 0] = torch.tensor([-0.6, 0.0, 0.0])  # a corner, continued outwards: four of nine
+    assert speckle(clean).tolist() == [0, 0, 0]
+    assert speckle(spotted).tolist() == pytest.approx([10, 10, 0])
+
+
+def test_filling_by_push_pull_is_the_floor_of_uncovered_l1():
+    """On a smooth place: copying the source leaves the person there, a fill does not."""
+    from sdgan_lib.composition import push_pull_fill
+
+    place = torch.linspace(-1, 1, 64).expand(1, 3, 128, 64)
+    before, after = torch.zeros(1, 1, 128, 64), torch.zeros(1, 1, 128, 64)
+    before[..., 20:110, 20:40], after[..., 20:110, 35:60] = 1, 1
+    source, target = place.where(before == 0, 0.9), place.where(after == 0, 0.9)
+    copied = uncovered_l1(source, target, before, after)
+    filled = uncovered_l1(push_pull_fill(source, 1 - before), target, before, after)
+    assert filled < 0.1 * copied

@@ -163,10 +163,10 @@ def test_a_run_begins_at_half_size_until_the_discriminators_come_in_where_the_de
     seen, prepare = [], Trainer.prepare
 
     def noting(trainer, batch, stage):
-        inputs, reals = prepare(trainer, batch, stage)
+        inputs, reals, truth = prepare(trainer, batch, stage)
         seen.append(reals[-1].shape[-1])
         assert inputs.size == stage.size == (seen[-1], seen[-1])
-        return inputs, reals
+        return inputs, reals, truth
 
     monkeypatch.setattr(Trainer, "prepare", noting)
     train(Blobs(), preset, tmp_path, Budget(steps=10), device="cpu", quiet=True)
@@ -405,7 +405,7 @@ def test_both_losses_are_of_the_networks_as_they_stood_before_the_step():
     trainer = Trainer(tiny(flip=False), device="cpu")
     trainer.generator.eval()  # no dropout: twice the same pictures
     batch = collate(Blobs(), range(3))
-    inputs, reals = trainer.prepare(batch, schedule(trainer.preset, 0.0, SIZE))
+    inputs, reals, _ = trainer.prepare(batch, schedule(trainer.preset, 0.0, SIZE))
     still = copy.deepcopy(trainer.discriminator)
     generated = trainer.generator(inputs)
     _, of_discriminator = trainer.objective.discriminator(still, generated, reals, inputs)
@@ -522,7 +522,7 @@ def test_a_system_with_two_pictures_of_which_one_is_judged_is_a_class_and_an_ent
         last = trainer.train_step(batch)
     assert set(first) == {"l1", "d_loss", "adversarial"} and last["l1"] < first["l1"]
     # Both pictures have their L1 term, and the adversarial term reaches the coarse one only through the fine one.
-    inputs, reals = trainer.prepare(batch, schedule(preset, 0.0, SIZE))
+    inputs, reals, _ = trainer.prepare(batch, schedule(preset, 0.0, SIZE))
     made = trainer.generator(inputs)
     assert len(reals) == 2 and torch.equal(reals[0], reals[1])
     _, terms = trainer.objective.generator(trainer.discriminator, made, reals, inputs)
