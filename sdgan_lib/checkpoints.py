@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.errors import UserError
-from sdgan_lib.files import explain, parse_json, read_json, whole
+from sdgan_lib.files import explain, parse_json, read_json, whole, write_whole
 from sdgan_lib.generators import Generator, GeneratorConfig, make_generator
 from sdgan_lib.losses import LossConfig
 from sdgan_lib.presets import Preset, Recipe
@@ -394,8 +394,7 @@ def write_exported(exported: Trained, out: Path) -> None:
         "metrics": json.dumps(exported.metrics),
         "test": json.dumps(exported.test),
     }
-    with whole(out) as temporary:
-        save_file(exported.weights, temporary, metadata)
+    write_whole(out, save(exported.weights, metadata))
 
 
 def _metrics_beside(checkpoint: Path) -> tuple[Metrics | None, dict | None]:

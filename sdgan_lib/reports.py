@@ -452,6 +452,7 @@ def _pairs(data: dict) -> str:
     return (
         f"`{data['name']}`, split {data['split']}: {data['pairs']:,} pairs{kind and f' ({kind})'} of "
         f"{data['pictures']:,} pictures ({height}x{width}) of {data['identities']:,} identities"
+        + (f"; {data['note']}" if data.get("note") else "")
     )
 
 

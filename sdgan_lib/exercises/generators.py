@@ -37,16 +37,12 @@ def _infect(generator: StackedGenerator, fault: str) -> Callable[[Inputs], Gener
     if fault == "source pose":
         return lambda inputs: generator(replace(inputs, target_heatmaps=inputs.source_heatmaps))
     if fault == "unwarped skip":
-        encode = generator.encode
+        join_skips = generator.join_skips
 
-        def without_warp(inputs: Inputs) -> tuple[Tensor, list[Tensor], Tensor]:
-            code, skips, pose_code = encode(inputs)
-            appearance, pose = generator.encoder(
-                inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps
-            )
-            return code, [*skips[:-1], torch.cat([appearance[0], pose[0]], 1)], pose_code
+        def without_warp(appearance: list[Tensor], pose: list[Tensor], inputs: Inputs) -> list[Tensor]:
+            return [*join_skips(appearance, pose, inputs)[:-1], torch.cat([appearance[0], pose[0]], 1)]
 
-        generator.encode = without_warp
+        generator.join_skips = without_warp
         return generator
     for head in generator.heads:
         head.attend = _PaintOnly()
