@@ -1,6 +1,6 @@
-"""The shipped checkpoint, its card and its pictures: what the card says is what the file holds and does.
+"""The shipped checkpoints, their cards and pictures: what a card says is what the file holds and does.
 
-To replace the shipped file: train and export as the card says, with ``--name shipped``; copy ``gallery.png`` and
+To replace a shipped file: train and export as the card says, with ``--name shipped``; copy ``gallery.png`` and
 ``deciles.png`` of the run beside it; write the card anew (``python -m sdgan_lib card``); run this file.
 """
 
@@ -17,20 +17,24 @@ from sdgan_lib.evaluation import evaluate, of_generator
 from sdgan_lib.metrics import METRICS
 from sdgan_lib.reports import CARD_NAMES, model_card
 
-FOLDER = Path("data/checkpoints")
-FILE, CARD = FOLDER / "sdgan.safetensors", FOLDER / "README.md"
+FILES = [Path("data/checkpoints/sdgan.safetensors"), Path("data/checkpoints/composed/sdgan.safetensors")]
 GROUPS = {"same camera pairs": "same_camera", "all pairs": "all"}
 
 
-@pytest.fixture(scope="module")
-def card():
-    return CARD.read_text(encoding="utf-8")
+@pytest.fixture(scope="module", params=FILES, ids=lambda file: file.parent.name)
+def file(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def figures(card):
+def card(file):
+    return (file.parent / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def figures(card, file):
     """{group: {answer: {metric: the card's own text}}}, read from the card's tables."""
-    answers = {CARD_NAMES[answer]: answer for answer in read_exported(FILE).metrics["all"]}
+    answers = {CARD_NAMES[answer]: answer for answer in read_exported(file).metrics["all"]}
     found = {}
     for line in card.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -41,12 +45,12 @@ def figures(card):
     return found
 
 
-def test_the_card_is_the_one_that_the_file_gives(card):
-    assert card == model_card(FILE), "write it anew: python -m sdgan_lib card"
+def test_the_card_is_the_one_that_the_file_gives(card, file):
+    assert card == model_card(file), f"write it anew: python -m sdgan_lib card {file}"
 
 
-def test_every_figure_of_the_card_is_the_files_own(figures):
-    metrics = read_exported(FILE).metrics
+def test_every_figure_of_the_card_is_the_files_own(figures, file):
+    metrics = read_exported(file).metrics
     assert set(figures) == set(metrics) == {"same_camera", "all"}
     for group, answers in figures.items():
         assert set(answers) == set(metrics[group]) and len(answers) == 4
@@ -57,28 +61,28 @@ def test_every_figure_of_the_card_is_the_files_own(figures):
                 assert float(text) == pytest.approx(metrics[group][answer][metric], abs=1.001 * half)
 
 
-def test_digest_and_architecture_of_the_card_are_the_files_own(card):
-    assert re.findall(r"\b[0-9a-f]{64}\b", card) == [weights_digest(load_file(FILE))]
+def test_digest_and_architecture_of_the_card_are_the_files_own(card, file):
+    assert re.findall(r"\b[0-9a-f]{64}\b", card) == [weights_digest(load_file(file))]
     assert f"| architecture | version {ARCHITECTURE}," in card
-    exported = read_exported(FILE)
+    exported = read_exported(file)
     assert f"{exported.steps:,} steps" in card and f"commit `{exported.commit}`" in card
 
 
-def test_the_files_are_small_enough_to_ship():
-    assert FILE.stat().st_size <= 15e6
+def test_the_files_are_small_enough_to_ship(file):
+    assert file.stat().st_size <= 15e6
     for name, limit in (("gallery.png", 600_000), ("deciles.png", 400_000)):
-        assert (FOLDER / name).stat().st_size <= limit, name
-        with Image.open(FOLDER / name) as picture:
+        assert (file.parent / name).stat().st_size <= limit, name
+        with Image.open(file.parent / name) as picture:
             assert picture.width > 1000
             picture.load()
 
 
 @pytest.mark.slow
-def test_the_shipped_generator_does_what_its_card_says(figures):
+def test_the_shipped_generator_does_what_its_card_says(figures, file):
     """Fails when the meaning of weights changed and ARCHITECTURE was not raised (or no new file shipped)."""
     test = PersonPairs("data/people", "test", pairs="all")
     assert len(test) == 1000
-    measured = evaluate({"model": of_generator(load_generator(FILE))}, test, quiet=True).means()
+    measured = evaluate({"model": of_generator(load_generator(file))}, test, quiet=True).means()
     for group, answers in measured.items():
         for metric in ("fg_ssim", "fg_l1"):
             stated = float(figures[group]["model"][metric])
