@@ -66,7 +66,7 @@ class Worker:
         kept = {key: value for key, value in os.environ.items() if key not in ours}
         paths = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
         self.process = subprocess.Popen(
-            [sys.executable, __file__, preset, str(data), *(["one core"] if one_core else [])],
+            [sys.executable, "-m", "benchmarks.busy", preset, str(data), *(["one core"] if one_core else [])],
             env=kept | variables | {"PYTHONPATH": paths},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

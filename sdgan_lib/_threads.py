@@ -10,15 +10,13 @@ libgomp's own count of 300,000 is 3 ms where a turn takes 10 ns, as on the proce
 the operating system gives each thread, so that a wait can cost a whole slice. 10,000 is 0.1 ms: longer than most waits
 on an idle machine, much shorter than a slice. (Where the processor's ``pause`` takes longer, both are longer.)
 
-Processor time of one picture (``sdgan``, 2 threads kept on one core, which is what happens by chance beside busy
-neighbours and needs no luck to measure), and wall-clock time of a step on 2 cores, where other load was held back but
-not absent; docs/benchmarks.md has the rest:
+One step of ``sdgan`` in ms, on 2 cores (docs/benchmarks.md has the rest):
 
-| ``GOMP_SPINCOUNT`` | 0 | 1,000 | 3,000 | 10,000 | 30,000 | 100,000 | 300,000 (libgomp's) |
-|---|---|---|---|---|---|---|---|
-| picture on one core, processor time, ms | 36 | 44 | 48 | 92 | 189 | 502 | 1,277 |
-| step beside nothing, ms | 422 | | 354 | 312 | 297 | 288 | 314 |
-| step beside two single-threaded PyTorch processes, ms | 572 | | 643 | 836 | 1,378 | | 974 to 11,000 |
+| ``GOMP_SPINCOUNT`` | 0 | 5,000 | 10,000 | 20,000 | 300,000 (libgomp's) |
+|---|---|---|---|---|---|
+| beside nothing | 1.35 x | 1.05 x | 1.01 x | 1.02 x | 296 |
+| beside one single-threaded PyTorch process | 596 | 785 | 926 | 1,062 | 5,565 |
+| both threads kept on one core, as may happen by chance | 668 | 775 | 934 | 1,183 | 8,208 |
 
 Spinning changes no result. Fewer threads would: sums are split by the number of threads, and a resumed run must be
 equal bit for bit.

@@ -97,10 +97,8 @@ class Trainer:
         kind = pick_device(device)
         if kind == "cpu" and mixed_precision == "fp16":
             raise UserError("mixed_precision fp16 needs a GPU; choose no or bf16, or another device")
-        if (
-            not torch.distributed.is_initialized()
-        ):  # else a second trainer got the first's device and precision
-            AcceleratorState._reset_state(reset_partial_state=True)
+        if not torch.distributed.is_initialized():
+            AcceleratorState._reset_state(reset_partial_state=True)  # else: the first trainer's device and precision
         self.accelerator = Accelerator(cpu=kind == "cpu", mixed_precision=mixed_precision)
         self.device = self.accelerator.device
         self.fused = self.device.type != "mps"
