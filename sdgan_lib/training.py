@@ -98,7 +98,8 @@ class Trainer:
         if kind == "cpu" and mixed_precision == "fp16":
             raise UserError("mixed_precision fp16 needs a GPU; choose no or bf16, or another device")
         if not torch.distributed.is_initialized():
-            AcceleratorState._reset_state(reset_partial_state=True)  # else: the first trainer's device and precision
+            # else a second trainer got the device and the precision of the first
+            AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(cpu=kind == "cpu", mixed_precision=mixed_precision)
         self.device = self.accelerator.device
         self.fused = self.device.type != "mps"
