@@ -205,9 +205,9 @@ class Evaluate:
         print(reports.text_table(result.table()))
         alone = generators[0] if len(answers) == len(generators) == 1 else None
         written = reports.write_reports(result, answers, test, self.folder(), generator=alone, device=device)
-        print("written:", ", ".join(map(str, written)))
+        print("written:", printable(", ".join(map(str, written))))
         if fault := reports.too_few_for_tenths(len(test)):
-            print(fault)
+            print(printable(fault))
         return 0
 
     def named(self) -> dict[str, tuple[str, Path]]:
@@ -307,7 +307,7 @@ class Card:
     def run(self) -> int:
         from sdgan_lib.reports import write_card
 
-        print(f"written: {write_card(self.file, self.out)}")
+        print(f"written: {printable(write_card(self.file, self.out))}")
         return 0
 
 

@@ -56,10 +56,8 @@ class GeneratorConfig:
     blocks: int = 0
 
     def __post_init__(self):
-        if self.levels is not None:
-            object.__setattr__(self, "levels", tuple(self.levels))  # a list, when read from a checkpoint
-            if len(self.levels) != self.depth + 1:
-                raise UserError(f"levels needs depth + 1 = {self.depth + 1} numbers, not {len(self.levels)}")
+        if self.levels is not None and len(self.levels) != self.depth + 1:
+            raise UserError(f"levels needs depth + 1 = {self.depth + 1} numbers, not {len(self.levels)}")
         if (self.composition or self.lookup or self.blocks) and self.system != "sdgan":
             raise UserError(f"composition, lookup and blocks are for the system sdgan, not {self.system}")
         if self.composition and not self.attention:

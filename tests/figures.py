@@ -41,3 +41,18 @@ def copy_people(target: Path, train: int = 3, test: int = 2) -> Path:
                 for file in (PEOPLE / f"people-{folder}" / split).glob(f"{identity}_*"):
                     shutil.copy(file, target / f"people-{folder}" / split)
     return target
+
+
+def differences(a, b, path: str = "") -> list[str]:
+    """Where two states of a run (nested dictionaries and lists of tensors and plain values) differ."""
+    if isinstance(a, dict):
+        alone = [f"{path}/{key}" for key in a.keys() ^ b.keys()]
+        return alone + [
+            d for key in a.keys() & b.keys() for d in differences(a[key], b[key], f"{path}/{key}")
+        ]
+    if isinstance(a, list | tuple):
+        return [
+            d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{path}/{i}")
+        ]
+    same = torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a == b
+    return [] if same else [path]

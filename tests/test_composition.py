@@ -162,7 +162,7 @@ def test_switches_are_off_in_every_preset_and_no_weight_is_added():
 
 
 def test_levels_choose_the_channels():
-    assert composed(levels=[8, 16, 24, 32, 40]).channels == (8, 16, 24, 32, 40)
+    assert composed(levels=(8, 16, 24, 32, 40)).channels == (8, 16, 24, 32, 40)
     with pytest.raises(ValueError, match="5 numbers, not 2"):
         composed(levels=(8, 16))
 

@@ -3,8 +3,7 @@
 import shutil
 
 import pytest
-import torch
-from figures import copy_people
+from figures import copy_people, differences
 
 from sdgan_lib.checkpoints import load_checkpoint
 from sdgan_lib.cli import main
@@ -38,19 +37,6 @@ def interrupted(runs, monkeypatch, after: int, *options) -> None:
         patched.setattr(Trainer, "train_step", dying)
         assert train(runs, *options) == 130
     assert load_checkpoint(runs / "r" / "checkpoint.pt")["step"] == after
-
-
-def differences(a, b, path="") -> list[str]:
-    if isinstance(a, dict):
-        return [
-            d for key in a.keys() | b.keys() for d in differences(a.get(key), b.get(key), f"{path}/{key}")
-        ]
-    if isinstance(a, list | tuple):
-        return [
-            d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in differences(x, y, f"{path}/{i}")
-        ]
-    same = torch.equal(a, b) if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor) else a == b
-    return [] if same else [path]
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from accelerate import Accelerator
-from figures import standing
+from figures import differences, standing
 from torch.utils.data import Dataset
 
 from sdgan_lib import training
@@ -204,18 +204,6 @@ def test_a_finished_run_is_not_overwritten_and_nothing_cannot_be_resumed(tmp_pat
         train(Blobs(), tiny(), tmp_path, Budget(steps=1), device="cpu", quiet=True)
 
 
-def states_differ(a: dict, b: dict, path="") -> list[str]:
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        return [d for k in a for d in states_differ(a[k], b[k], f"{path}/{k}")]
-    if isinstance(a, list):
-        return [
-            d for i, (x, y) in enumerate(zip(a, b, strict=True)) for d in states_differ(x, y, f"{path}/{i}")
-        ]
-    same = torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-    return [] if same else [path]
-
-
 RUN = """
 import sys
 sys.path.insert(0, "tests")
@@ -250,7 +238,7 @@ def test_a_run_killed_mid_epoch_and_resumed_ends_bit_for_bit_as_an_uninterrupted
     a, b = load_checkpoint(whole / "checkpoint.pt"), load_checkpoint(broken / "checkpoint.pt")
     for state in (a, b):
         del state["seconds"]
-    assert states_differ(a, b) == []
+    assert differences(a, b) == []
     logs = [
         [{k: v for k, v in line.items() if k != "seconds"} for line in read_log(r)] for r in (whole, broken)
     ]
