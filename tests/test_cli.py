@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -124,21 +125,22 @@ def test_generate_by_name_by_file_and_from_an_exported_checkpoint_agree(run, peo
     write_pose(item["source_pose"], tmp_path / "source.json")
     write_pose(item["target_pose"], tmp_path / "target.json")
     picture = people / "people-dataset" / "test" / source
-    assert main(["export", str(run / "checkpoint.pt"), str(tmp_path / "g.safetensors")]) == 0
+    checkpoint = shutil.copy(run / "checkpoint.pt", tmp_path)  # another test may have trained the run further
+    assert main(["export", str(checkpoint), str(tmp_path / "g.safetensors")]) == 0
     common = ["--data", str(people), "--device", "cpu"]
     calls = {
-        "name": [str(run / "checkpoint.pt"), source, "--target", target],
-        "file": [str(run / "checkpoint.pt"), str(picture), "--target", str(tmp_path / "target.json"),
+        "name": [str(checkpoint), source, "--target", target],
+        "file": [str(checkpoint), str(picture), "--target", str(tmp_path / "target.json"),
                  "--source-pose", str(tmp_path / "source.json")],
         "exported": [str(tmp_path / "g.safetensors"), source, "--target", target],
     }  # fmt: skip
     made = {}
-    for name, (checkpoint, source_argument, *rest) in calls.items():
+    for name, (file, source_argument, *rest) in calls.items():
         out = tmp_path / f"{name}.png"
         arguments = [
             "generate",
             "--checkpoint",
-            checkpoint,
+            file,
             "--source",
             source_argument,
             *rest,
