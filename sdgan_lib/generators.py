@@ -281,10 +281,14 @@ class TwoStreamGenerator(Generator):
         into = c[-1] + p[-1] if level == config.depth - 1 else c[level + 1]
         return UpBlock(into, c[level] + p[level], c[level], config.norm, config.dropout_at(level))
 
+    def streams(self, inputs: Inputs) -> tuple[list[Tensor], list[Tensor]]:
+        """Appearance and pose features, level by level, of pictures whose size the generator accepts."""
+        self.config.check_size(*inputs.size)
+        return self.encoder(inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps)
+
     def encode(self, inputs: Inputs) -> tuple[Tensor, list[Tensor], Tensor]:
         """Code to decode ``f_a ⊕ h_b``, the skips from coarse to fine, and the pose code ``h_b``."""
-        self.config.check_size(*inputs.size)
-        appearance, pose = self.encoder(inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps)
+        appearance, pose = self.streams(inputs)
         return torch.cat([appearance[-1], pose[-1]], 1), self.join_skips(appearance, pose, inputs), pose[-1]
 
     def join_skips(self, appearance: list[Tensor], pose: list[Tensor], inputs: Inputs) -> list[Tensor]:
@@ -358,8 +362,7 @@ class StackedGenerator(TwoStreamGenerator):
         return moved, masks
 
     def forward(self, inputs: Inputs) -> Generated:
-        self.config.check_size(*inputs.size)
-        appearance, pose = self.encoder(inputs.source_image, inputs.source_heatmaps, inputs.target_heatmaps)
+        appearance, pose = self.streams(inputs)
         skips, pose_code = self.join_skips(appearance, pose, inputs), pose[-1]
         features = torch.cat([appearance[-1], pose_code], 1)
         behind = None if self.background is None else self.background(inputs.source_image, appearance)

@@ -227,12 +227,14 @@ def test_what_cannot_be_known_counts_in_no_term():
         assert ((shown - target).abs().max() == 0) == zero
 
 
+def a_background():
+    """The background that an untrained composed generator makes of one pair."""
+    generated = make_generator(composed()).transfer(pictures(1), standing(1, SIZE), standing(1, SIZE, seed=1))
+    return generated.background
+
+
 def test_background_loss_is_zero_where_the_target_person_stands_and_for_two_cameras():
-    made = (
-        make_generator(composed())
-        .transfer(pictures(1), standing(1, SIZE), standing(1, SIZE, seed=1))
-        .background
-    )
+    made = a_background()
     person = torch.zeros(1, 1, *SIZE)
     person[..., 30:100, 20:44] = 1
     target = torch.where(widen(person, 3) == 1, 1.0, made.picture.detach())
@@ -243,11 +245,7 @@ def test_background_loss_is_zero_where_the_target_person_stands_and_for_two_came
 
 
 def test_silhouette_loss_is_least_for_the_persons_themselves():
-    made = (
-        make_generator(composed())
-        .transfer(pictures(1), standing(1, SIZE), standing(1, SIZE, seed=1))
-        .background
-    )
+    made = a_background()
     person = torch.zeros(1, 1, *SIZE)
     person[..., 32:96, 16:48] = 1
     truth = make_truth({"source_mask": person, "target_mask": person}, person, person)
