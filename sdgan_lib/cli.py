@@ -89,7 +89,7 @@ class Train:
             preset = replace(preset, recipe=replace(preset.recipe, **changes))
         if self.minutes is not None or self.steps is not None:
             budget = Budget(self.minutes or 10.0, self.steps)
-        people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=False)
+        people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=preset.losses.reads_masks)
         if self.evaluate:  # a fault of the test split is told before hours of training, not after
             if note := too_few_for_tenths(len(held_out(data))):
                 print(note)

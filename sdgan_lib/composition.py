@@ -25,9 +25,11 @@ RECALL = 1.0
 """Added to the source silhouette's logits before the person is taken out: a pixel of the person that is missed spoils
 the fill around it, one too many costs little."""
 RIM = 3
-"""How far beyond the target person's outline a pair of two cameras is compared, in pixels at full size."""
+"""How far beyond a person's outline their surroundings may still be touched by them, in pixels at full size."""
 OUTSIDE = -4.0
 """Initial logit of a region outside its mask, as in :class:`sdgan_lib.generators.PartAttention`."""
+SHADE = -5.0
+"""Initial logit of the share of light that the target person's shadow takes from the background."""
 
 
 def widen(mask: Tensor, pixels: int) -> Tensor:
@@ -186,7 +188,9 @@ class ComposingHead(nn.Module):
 
     Inside the person a softmax mixes eleven candidates: the source picture moved by the ten body regions' maps, and
     new paint. Before anything is learned a region is preferred inside its target mask, and the silhouette is the union
-    of these masks. The head may shade the background (the target person's shadow falls on it).
+    of these masks. The head may darken the background, all channels alike: the target person's shadow falls on it. (A
+    shade that could lighten and colour it was tried: learning from pairs of two cameras, it painted a halo of the
+    other camera's colours round the person.)
     """
 
     def __init__(self, in_channels: int, channels: int):
@@ -194,7 +198,7 @@ class ComposingHead(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels + 4, channels, 3, padding=1),
             nn.LeakyReLU(SLOPE),
-            nn.Conv2d(channels, 3 + len(REGIONS) + 1 + 3, 3, padding=1),
+            nn.Conv2d(channels, 3 + len(REGIONS) + 1 + 1, 3, padding=1),
         )
 
     def forward(
@@ -213,14 +217,14 @@ class ComposingHead(nn.Module):
             background among them, then the paint) and the logits ``[B, 1, h, w]`` of the target silhouette.
         """
         out = self.layers(torch.cat([features, background, known], 1)).contiguous()
-        painted, logits, outline, shade = out.float().split([3, len(REGIONS), 1, 3], 1)
+        painted, logits, outline, shade = out.float().split([3, len(REGIONS), 1, 1], 1)
         regions = masks[:, :BACKGROUND]
         prior = torch.cat([OUTSIDE * (1 - regions), torch.full_like(regions[:, :1], OUTSIDE / 2)], 1)
         share = (logits + prior).softmax(1)
         outline = outline + OUTSIDE * (masks[:, BACKGROUND:] - 0.5)
         alpha = outline.sigmoid()
         keep, paint = (alpha * share).split([BACKGROUND, 1], 1)
-        behind = (background + shade).clamp(-1, 1)
+        behind = (background + 1) * (1 - (shade + SHADE).sigmoid()) - 1
         kept = (keep[:, None] * candidates[:, :BACKGROUND].movedim(1, 2)).sum(2)
         image = kept + paint * painted.tanh() + (1 - alpha) * behind
         return image, torch.cat([keep, 1 - alpha, paint], 1), outline
@@ -293,7 +297,7 @@ class Truth:
             regions.
         same_camera: ``[B, 1, 1, 1]``, 1 where one camera took both pictures.
         comparable: ``[B, 1, H, W]``, 1 where the target's pixel can be known from the source: everywhere if one camera
-            took both, else on the person and its rim.
+            took both, else on the person.
     """
 
     source_person: Tensor
@@ -311,7 +315,7 @@ def make_truth(batch: Mapping, source_body: Tensor, target_body: Tensor) -> Trut
     target = batch.get("target_mask", target_body).to(target_body)
     same = torch.as_tensor(batch.get("same_camera", True), device=target.device).to(target.dtype)
     same = same.expand(len(target)).view(-1, 1, 1, 1)
-    return Truth(source, target, same, torch.maximum(same, widen(target, RIM)))
+    return Truth(source, target, same, torch.maximum(same, target))
 
 
 def silhouette_loss(background: Background, truth: Truth) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from sdgan_lib.composition import Truth, background_loss, silhouette_loss
 from sdgan_lib.errors import UserError
-from sdgan_lib.inputs import Generated, Inputs, downscale
+from sdgan_lib.inputs import Generated, Inputs
+from sdgan_lib.pose import head_box
 
 ADVERSARIAL = ("log", "hinge")
 
@@ -25,6 +26,8 @@ class LossConfig:
         l1_weight: of the L1 term (100 in Deformable GAN).
         person_weight: how much more a pixel of the target's body regions counts in the L1 term than one of the
             background (1 in PG2, 0 in Deformable GAN).
+        head_weight: how much more, besides, a pixel of the person counts in the square round their face
+            (:func:`sdgan_lib.pose.head_box`), where a few pixels decide whether somebody is recognised.
         nearest_weight: of the nearest-neighbour loss on the full-size picture.
         nearest_window: side of its window in pixels.
         nearest_features: file with VGG-19 weights, or None to compare pixels.
@@ -39,6 +42,7 @@ class LossConfig:
     adversarial_weight: float = 1.0
     l1_weight: float = 100.0
     person_weight: float = 0.0
+    head_weight: float = 0.0
     nearest_weight: float = 0.0
     nearest_window: int = 3
     nearest_features: str | None = None
@@ -50,6 +54,11 @@ class LossConfig:
 
     def __post_init__(self):
         _check(self.adversarial)
+
+    @property
+    def reads_masks(self) -> bool:
+        """Whether a term needs to know where the persons are (:class:`sdgan_lib.composition.Truth`)."""
+        return bool(self.silhouette_weight or self.background_weight)
 
 
 def _check(kind: str) -> None:
@@ -269,12 +278,14 @@ class Objective:
         """
         config = self.config
         weights = None
-        if truth is not None:
-            weight = truth.comparable * (1 + config.person_weight * truth.target_person)
+        if truth is not None or config.person_weight or config.head_weight or config.ssim_weight:
+            person = inputs.target_body if truth is None else truth.target_person
+            onto_person = config.person_weight * person
+            if config.head_weight:
+                face = head_box(inputs.target_pose, *inputs.size)
+                onto_person = onto_person + config.head_weight * person * face
+            weight = 1 + onto_person if truth is None else truth.comparable * (1 + onto_person)
             weights = [F.adaptive_avg_pool2d(weight, real.shape[-2:]) for real in reals]
-        elif config.person_weight:
-            weight = 1 + config.person_weight * inputs.target_body
-            weights = [downscale(weight, weight.shape[-1] // real.shape[-1]) for real in reals]
         terms = {"l1": l1_loss(generated.images, reals, weights)}
         loss = config.l1_weight * terms["l1"]
         if discriminator is not None:
@@ -294,8 +305,8 @@ class Objective:
             )
             loss = loss + config.nearest_weight * terms["nearest"]
         if config.ssim_weight:
-            person = inputs.target_body if truth is None else truth.target_person
-            terms["ssim"] = ssim_loss(generated.image, reals[-1], person)
+            image = self.comparable(generated.images[-1:], reals[-1:], truth)[0]
+            terms["ssim"] = ssim_loss(image, reals[-1], weight * person)
             loss = loss + config.ssim_weight * terms["ssim"]
         if generated.background is not None and truth is not None:
             if config.silhouette_weight:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sdgan_lib.pose import FACE, JOINT, JOINTS, SKELETON, check_pose
+from sdgan_lib.pose import JOINT, JOINTS, SKELETON, check_pose, head_box
 
 METRICS = ("l1", "psnr", "ssim", "mask_ssim", "fg_l1", "fg_psnr", "fg_ssim")
 HIGHER_IS_BETTER = {name: not name.endswith("l1") for name in METRICS}
@@ -157,12 +157,7 @@ def head_l1(generated: Tensor, target: Tensor, pose: Tensor, mask: Tensor) -> Te
     inside = _checked_mask(mask, generated, "mask")
     height, width = generated.shape[-2:]
     pose = _where_float64_is(pose)
-    centre = pose[:, FACE].float().nanmean(1).round()
-    x = torch.arange(width, device=pose.device).view(1, 1, 1, width)
-    y = torch.arange(height, device=pose.device).view(1, 1, height, 1)
-    cx, cy = centre.view(-1, 2, 1, 1, 1).unbind(1)
-    box = ((x - cx).abs() <= HEAD_BOX // 2) & ((y - cy).abs() <= HEAD_BOX // 2)  # without a centre: nowhere
-    return fg_l1(generated, target, inside & box)
+    return fg_l1(generated, target, inside & head_box(pose, height, width, HEAD_BOX))
 
 
 def speckle(images: Tensor) -> Tensor:

@@ -128,6 +128,25 @@ def body_size(pose: Tensor) -> Tensor:
     return squares.nanmean(dim=-1).sqrt()
 
 
+def head_box(pose: Tensor, height: int, width: int, side: int | None = None) -> Tensor:
+    """Where the head is: a square round the face points of a pose ``[B, 18, 2]``, as ``[B, 1, height, width]`` of bool.
+
+    Its centre is the mean of the face points that are there, rounded to a pixel; it is empty without any.
+
+    Args:
+        pose: in pixels of a picture of height x width, NaN for a missing joint.
+        height, width: of the picture.
+        side: of the square, in pixels, odd; by default the odd number next to 15 at a height of 128.
+    """
+    if side is None:
+        side = max(3, 15 * height // 128 | 1)
+    centre = pose[:, FACE].float().nanmean(1).round()
+    x = torch.arange(width, device=pose.device).view(1, 1, 1, width)
+    y = torch.arange(height, device=pose.device).view(1, 1, height, 1)
+    cx, cy = centre.view(-1, 2, 1, 1, 1).unbind(1)
+    return ((x - cx).abs() <= side // 2) & ((y - cy).abs() <= side // 2)
+
+
 def rescale_pose(pose: Tensor, from_size: tuple[int, int], to_size: tuple[int, int]) -> Tensor:
     """The same pose in the picture resized from ``from_size`` to ``to_size``, both (height, width).
 

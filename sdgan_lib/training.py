@@ -208,7 +208,7 @@ class Trainer:
         given = (batch[key] for key in ("source_image", "source_pose", "target_pose"))
         target = batch["target_image"].contiguous(memory_format=torch.channels_last)
         inputs, truth = make_inputs(*given, self.preset.generator.background), None
-        if self.preset.losses.silhouette_weight or self.preset.losses.background_weight:
+        if self.preset.losses.reads_masks:
             truth = make_truth(batch, inputs.source_body, inputs.target_body)
         return inputs, pyramid(target, self.scales), truth
 

@@ -111,7 +111,8 @@ def test_the_head_mixes_by_hand():
     person = (
         sum(share[:, k : k + 1] * candidates[:, k] for k in range(10)) + share[:, 10:] * out[:, :3].tanh()
     )
-    torch.testing.assert_close(image, alpha * person + (1 - alpha) * (place + out[:, 15:]).clamp(-1, 1))
+    behind = (place + 1) * (1 - 1 / (1 + (5 - out[:, 15:]).exp())) - 1
+    torch.testing.assert_close(image, alpha * person + (1 - alpha) * behind)
     torch.testing.assert_close(attention.sum(1), torch.ones(1, 2, 2))
     torch.testing.assert_close(attention[:, BACKGROUND], 1 - alpha[:, 0])
     torch.testing.assert_close(outline.sigmoid(), alpha)
@@ -207,7 +208,7 @@ def test_truth_comes_from_masks_where_there_are_any():
     batch = {"source_mask": mask, "target_mask": mask, "same_camera": torch.tensor([True, False])}
     truth = make_truth(batch, body, body)
     assert (truth.source_person == mask).all() and truth.comparable[0].min() == 1
-    assert truth.comparable[1].sum() == 7 * 7  # the person's pixel and 3 around it
+    assert (truth.comparable[1] == mask[1]).all()
 
 
 def test_what_cannot_be_known_counts_in_no_term():
@@ -225,6 +226,42 @@ def test_what_cannot_be_known_counts_in_no_term():
         assert (terms["l1"].item() == 0) == zero
         shown = objective.comparable([wrong], [target], truth)[0]
         assert ((shown - target).abs().max() == 0) == zero
+
+
+def test_what_another_camera_hides_does_not_reach_into_the_structure_at_the_outline():
+    """SSIM looks five pixels around each pixel: of a pair of two cameras, into the other background."""
+    target = pictures(1)
+    mask = torch.zeros(1, 1, *SIZE)
+    mask[:, :, 40:80, 20:40] = 1
+    other_place = torch.where(mask == 1, target, -target)
+    inputs = make_inputs(pictures(1, 1), standing(1, SIZE), standing(1, SIZE, seed=1))
+    objective = Objective(LossConfig(ssim_weight=1.0), (0,))
+    found = {}
+    for same in (True, False):
+        batch = {"source_mask": mask, "target_mask": mask, "same_camera": torch.tensor([same])}
+        truth = make_truth(batch, mask, mask)
+        _, terms = objective.generator(None, Generated([other_place], []), [target], inputs, truth)
+        found[same] = terms["ssim"]
+    assert found[False] < 1e-5 < 0.01 < found[True]
+
+
+def test_a_head_counts_more_by_its_weight():
+    """Of two equal faults of one pixel, the one in the face costs 1 + 3 + 4 against 1 + 3, that off the person 1."""
+    target, pose = pictures(1), standing(1, SIZE)
+    x, y = pose[0, 0].round().int().tolist()  # the nose
+    person = torch.ones(1, 1, *SIZE)
+    person[..., :8] = 0
+    inputs = make_inputs(pictures(1, 1), pose, pose)
+    truth = make_truth({"source_mask": person, "target_mask": person}, person, person)
+    objective = Objective(LossConfig(person_weight=3.0, head_weight=4.0), (0,))
+
+    def loss(row: int, column: int) -> float:
+        wrong = target.clone()
+        wrong[..., row, column] += 0.5
+        return objective.generator(None, Generated([wrong], []), [target], inputs, truth)[1]["l1"].item()
+
+    assert loss(y, x) == pytest.approx(2 * loss(100, 30), rel=1e-4)
+    assert loss(100, 30) == pytest.approx(4 * loss(100, 3), rel=1e-4)
 
 
 def a_background():
