@@ -57,12 +57,12 @@ def test_every_check_has_a_stub_a_solution_and_wrong_answers():
     assert set(STUBS) == set(SOLUTIONS) == set(WRONG) == set(CHECKS)
 
 
-def test_every_notebook_has_three_or_four_exercises_and_one_to_break_something():
+def test_every_notebook_has_three_to_six_exercises_and_one_to_break_something():
     for path in NOTEBOOKS:
         text = path.read_text(encoding="utf-8")
         cells = json.loads(text)["cells"]
         tagged = [cell for cell in cells if "exercise" in cell["metadata"].get("tags", [])]
-        assert 3 <= len(tagged) <= 4, f"{path}: {len(tagged)} exercises"
+        assert 3 <= len(tagged) <= 6, f"{path}: {len(tagged)} exercises"
         headings = ["".join(cell["source"]) for cell in cells if "### Exercise" in "".join(cell["source"])]
         assert len(headings) == len(tagged)
         assert any("break it" in heading.lower() for heading in headings), path

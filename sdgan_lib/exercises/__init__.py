@@ -17,7 +17,14 @@ from sdgan_lib.exercises.encoders import (
     check_stream_inputs,
     check_two_streams,
 )
-from sdgan_lib.exercises.generators import check_attention, check_diagnosis, check_stack, check_up_block
+from sdgan_lib.exercises.generators import (
+    check_attention,
+    check_composition,
+    check_diagnosis,
+    check_fill,
+    check_stack,
+    check_up_block,
+)
 from sdgan_lib.exercises.poses import check_flip, check_joint_map, check_lost_sigma, check_two_pixels
 from sdgan_lib.exercises.start import check_flattered, check_missing, check_person_l1
 from sdgan_lib.exercises.warping import check_map_at, check_pixels, check_warp_faults, check_weighted_fit
@@ -26,8 +33,10 @@ __all__ = [
     "Verdict",
     "check_attention",
     "check_blind_pair",
+    "check_composition",
     "check_diagnosis",
     "check_discriminator_loss",
+    "check_fill",
     "check_flattered",
     "check_flip",
     "check_generator_step",

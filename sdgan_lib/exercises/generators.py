@@ -5,16 +5,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdgan_lib.composition import SHADE, ComposingHead, push_pull_fill
 from sdgan_lib.exercises._verdict import Mistakes, Open, Wrong, compare, exercise, name_mistake
 from sdgan_lib.generators import PartAttention, StackedGenerator, UpBlock
 from sdgan_lib.inputs import Generated, Inputs
+from sdgan_lib.warping import BACKGROUND, REGIONS
 
 DIAGNOSES = {
     "source pose": "the pose stream is given the source's heat maps instead of the target's",
     "unwarped skip": "the finest skip carries the source's features without moving them",
-    "no attention": "every pixel is painted anew, no warped part is kept",
+    "no attention": "the person is painted anew at every pixel, no warped part is kept",
 }
 """What may be wrong with a patient of exercise 4.3."""
 
@@ -24,7 +27,7 @@ _SIGNS = {
     "the healthy ones",
     "source pose": "then the heat maps of the target pose are never read: add noise to `inputs.target_heatmaps` "
     "(with dataclasses.replace) and the pictures must not change at all",
-    "no attention": "then the last of the twelve shares, the new paint, is 1 at every pixel",
+    "no attention": "then the shares of the ten body regions are 0 at every pixel",
 }
 
 
@@ -44,16 +47,11 @@ def _infect(generator: StackedGenerator, fault: str) -> Callable[[Inputs], Gener
 
         generator.join_skips = without_warp
         return generator
+    candidates = BACKGROUND if generator.config.composition else len(REGIONS)
     for head in generator.heads:
-        head.attend = _PaintOnly()
+        with torch.no_grad():
+            head.layers[-1].bias[3 + candidates] = 1e4  # the logit of the new paint, behind three colours
     return generator
-
-
-class _PaintOnly(nn.Module):
-    def forward(self, logits: Tensor, painted: Tensor, candidates: Tensor, masks: Tensor):
-        shares = torch.zeros_like(logits)
-        shares[:, -1] = 1
-        return painted, shares
 
 
 @exercise
@@ -369,3 +367,137 @@ def _share_mistakes(logits: Tensor, masks: Tensor) -> Mistakes:
 
 def _prior(masks: Tensor, paint: float = PartAttention.OUTSIDE / 2) -> Tensor:
     return torch.cat([PartAttention.OUTSIDE * (1 - masks), torch.full_like(masks[:, :1], paint)], 1)
+
+
+@exercise
+def check_fill(answer: Callable) -> str:
+    """``my_fill(pictures, known)``: pictures ``[B, 3, H, W]`` filled where they are not known, by push-pull.
+
+    ``known`` is ``[B, 1, H, W]`` in [0, 1]; wanted is what :func:`sdgan_lib.composition.push_pull_fill` returns.
+    """
+    rng = torch.Generator().manual_seed(0)
+    for size, hole, soft in (
+        ((16, 8), (slice(4, 11), slice(2, 7)), False),
+        ((24, 12), (slice(0, 13), slice(3, 12)), True),
+    ):
+        pictures = torch.rand(2, 3, *size, generator=rng) * 2 - 1
+        known = torch.rand(2, 1, *size, generator=rng) if soft else torch.ones(2, 1, *size)
+        known[..., hole[0], hole[1]] = 0
+        found = answer(pictures.clone(), known.clone())
+        mistakes = [(text, _fill(pictures, known, mistake)) for mistake, text in _FILL_MISTAKES.items()]
+        compare(found, push_pull_fill(pictures, known), mistakes, what="the filled picture")
+    return "Right: means of what is known on the way up, and on the way down what is known keeps its colour."
+
+
+_FILL_MISTAKES = {
+    "not weighted": "what stands in the hole has crept in: on the way up average colour *times* known, so that "
+    "unknown pixels add nothing.",
+    "not divided": "the fill is pulled towards grey (0): the mean of colour times known has to be divided by the mean "
+    "of known, or every unknown pixel counts as a grey one.",
+    "fading": "a coarse pixel of which a quarter is known counts for a quarter: one known part of four is enough, so "
+    "what counts as known is min(1, 4 * mean).",
+    "known lost": "what is known has been blurred, too: on the way down a pixel keeps its own colour in so far as it "
+    "is known, and takes the coarse one for the rest, 1 - known.",
+    "nearest": "the fill has steps: the coarse picture is enlarged bilinearly (`mode=\"bilinear\"`, "
+    "`align_corners=False`), not by repeating its pixels.",
+    "one level": "one level is not enough for a hole wider than two pixels: go on upwards while height and width are "
+    "even.",
+    "no top": "at the top something may still be unknown: there it takes the mean of all that is known.",
+}
+
+
+def _fill(pictures: Tensor, known: Tensor, mistake: str) -> Tensor:
+    """Push-pull with one mistake, by its name in ``_FILL_MISTAKES``."""
+    levels = [(pictures * (1 if mistake == "not weighted" else known), known)]
+    while all(n % 2 == 0 for n in known.shape[-2:]) and not (mistake == "one level" and len(levels) == 2):
+        pictures, total = F.avg_pool2d(pictures, 2), F.avg_pool2d(levels[-1][0], 2)
+        share = F.avg_pool2d(known, 2)
+        known = share if mistake == "fading" else (4 * share).clamp(max=1)
+        mean = total if mistake == "not divided" else total / share.clamp_min(1e-6)
+        levels.append((pictures * known if mistake == "not weighted" else mean * known, known))
+    colour, known = levels[-1]
+    mean = colour.sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True).clamp_min(1e-6)
+    filled = colour + (0 if mistake == "no top" else (1 - known) * mean)
+    if mistake == "not weighted":
+        levels[0] = (levels[0][0] * levels[0][1], levels[0][1])
+    for colour, known in levels[-2::-1]:
+        if mistake == "nearest":
+            coarse = F.interpolate(filled, scale_factor=2.0, mode="nearest")
+        else:
+            coarse = F.interpolate(filled, scale_factor=2.0, mode="bilinear", align_corners=False)
+        filled = coarse if mistake == "known lost" else colour + (1 - known) * coarse
+    return filled
+
+
+@exercise
+def check_composition(answer: Callable) -> str:
+    """``my_composition(person, background, outline, shade)``: the picture ``[B, 3, h, w]``.
+
+    ``person`` and ``background`` are ``[B, 3, h, w]`` in [-1, 1]; ``outline`` and ``shade`` are logits ``[B, 1, h, w]``
+    of the silhouette and of the share of light that the background loses.
+    """
+    rng = torch.Generator().manual_seed(0)
+    for b, h, w in ((2, 4, 3), (1, 5, 6)):
+        person, background = (torch.rand(b, 3, h, w, generator=rng) * 1.8 - 0.9 for _ in range(2))
+        outline, shade = (2 * torch.randn(b, 1, h, w, generator=rng) for _ in range(2))
+        found = answer(*(t.clone() for t in (person, background, outline, shade)))
+        expected = _composed(person, background, outline, shade)
+        mistakes = _composition_mistakes(person, background, outline, shade)
+        compare(found, expected, mistakes, what="the picture")
+    return "Right: the shadow falls on the background alone, and the person stands before it."
+
+
+class _Says(nn.Module):
+    def __init__(self, out: Tensor):
+        super().__init__()
+        self.out = out
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.out
+
+
+def _composed(person: Tensor, background: Tensor, outline: Tensor, shade: Tensor) -> Tensor:
+    """What the library's head makes of these, when its layers say so: no warped part, no prior."""
+    head, (b, _, h, w) = ComposingHead(1, 1), person.shape
+    logits = torch.zeros(b, len(REGIONS), h, w)
+    logits[:, -1] = 1e4  # new paint alone
+    head.layers = _Says(torch.cat([person.atanh(), logits, outline, shade - SHADE], 1))
+    regions = torch.zeros(b, len(REGIONS), 3, h, w)
+    masks = torch.full((b, len(REGIONS), h, w), 0.5)
+    return head(outline, regions, masks, background, outline)[0]
+
+
+def _composition_mistakes(person: Tensor, background: Tensor, outline: Tensor, shade: Tensor) -> Mistakes:
+    alpha, dark = outline.sigmoid(), shade.sigmoid()
+    behind = (background + 1) * (1 - dark) - 1
+
+    def mixed(alpha: Tensor, behind: Tensor) -> Tensor:
+        return alpha * person + (1 - alpha) * behind
+
+    return [
+        ("`outline` holds logits, from minus to plus infinity: a sigmoid makes shares of them.", mixed(outline, behind)),
+        ("person and background have changed places: inside the silhouette alpha is 1.", mixed(1 - alpha, behind)),
+        (
+            "the background shines through the person: it counts with what the silhouette leaves, 1 - alpha.",
+            alpha * person + behind,
+        ),
+        (
+            "the silhouette is all or nothing: alpha is a share, and on the outline a pixel is half person, half wall.",
+            mixed((outline > 0).float(), behind),
+        ),
+        ("the shade is missing: the background loses a share of its light.", mixed(alpha, background)),
+        (
+            "the shade pulls the background towards grey: light is counted from black, which is -1. Add 1, multiply, "
+            "subtract 1.",
+            mixed(alpha, background * (1 - dark)),
+        ),
+        ("`shade` holds logits, too: a sigmoid first.", mixed(alpha, (background + 1) * (1 - shade) - 1)),
+        (
+            "the shade is upside down: it is the share of light that is *lost*, so 1 - shade is left.",
+            mixed(alpha, (background + 1) * dark - 1),
+        ),
+        (
+            "the shade falls on the person, too: darken the background first, then put the person before it.",
+            (mixed(alpha, background) + 1) * (1 - dark) - 1,
+        ),
+    ]

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from sdgan_lib.composition import push_pull_fill
 from sdgan_lib.generators import PartAttention
 
 
@@ -118,7 +120,117 @@ def paint_in_full(logits, painted, candidates, masks):
     return (shares[:, :11, None] * candidates).sum(1) + painted, shares
 
 
+def _up(colour: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    share = F.avg_pool2d(known, 2)
+    enough = (4 * share).clamp(max=1)
+    return F.avg_pool2d(colour, 2) / share.clamp_min(1e-6) * enough, enough
+
+
+def _double(coarse: Tensor, mode: str = "bilinear") -> Tensor:
+    return F.interpolate(coarse, scale_factor=2, mode=mode, align_corners=None if mode == "nearest" else False)
+
+
+def _even(x: Tensor) -> bool:
+    return x.shape[-2] % 2 == 0 and x.shape[-1] % 2 == 0
+
+
+def _filled(colour: Tensor, known: Tensor, up=_up, double=_double, keeps: bool = True, top: bool = True) -> Tensor:
+    """Push-pull by recursion, with one step exchanged."""
+    if not _even(known):
+        total = colour.sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
+        return colour + (1 - known) * total * top
+    coarse = double(_filled(*up(colour, known), up, double, keeps, top))
+    return colour + (1 - known) * coarse if keeps else coarse
+
+
+def hole_averaged(pictures, known):
+    """The mean of all four pixels, whether they are known or not."""
+    if not _even(known):
+        mean = (pictures * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
+        return pictures * known + (1 - known) * mean
+    enough = (4 * F.avg_pool2d(known, 2)).clamp(max=1)
+    return pictures * known + (1 - known) * _double(hole_averaged(F.avg_pool2d(pictures, 2), enough))
+
+
+def never_divided(pictures, known):
+    return _filled(
+        pictures * known,
+        known,
+        up=lambda c, k: (
+            F.avg_pool2d(c, 2) * (4 * F.avg_pool2d(k, 2)).clamp(max=1),
+            (4 * F.avg_pool2d(k, 2)).clamp(max=1),
+        ),
+    )
+
+
+def quarters(pictures, known):
+    return _filled(pictures * known, known, up=lambda c, k: (F.avg_pool2d(c, 2), F.avg_pool2d(k, 2)))
+
+
+def all_blurred(pictures, known):
+    return _filled(pictures * known, known, keeps=False)
+
+
+def in_steps(pictures, known):
+    return _filled(pictures * known, known, double=lambda x: _double(x, "nearest"))
+
+
+def top_left_open(pictures, known):
+    return _filled(pictures * known, known, top=False)
+
+
+def one_level(pictures, known):
+    colour, enough = _up(pictures * known, known)
+    mean = colour.sum((2, 3), keepdim=True) / enough.sum((2, 3), keepdim=True)
+    return pictures * known + (1 - known) * _double(colour + (1 - enough) * mean)
+
+
+def background_only_darkened(person, background, outline, shade):
+    alpha = outline.sigmoid()
+    return alpha * person + (1 - alpha) * background * (1 - shade.sigmoid())
+
+
+def _composition(alpha=torch.sigmoid, dark=torch.sigmoid) -> Callable:
+    """An answer with another alpha or another shade."""
+
+    def answer(person, background, outline, shade):
+        behind = (background + 1) * (1 - dark(shade)) - 1
+        return alpha(outline) * person + (1 - alpha(outline)) * behind
+
+    return answer
+
+
+def seen_through(person, background, outline, shade):
+    return outline.sigmoid() * person + (background + 1) * (1 - shade.sigmoid()) - 1
+
+
+def person_in_the_shade(person, background, outline, shade):
+    alpha = outline.sigmoid()
+    return (alpha * person + (1 - alpha) * background + 1) * (1 - shade.sigmoid()) - 1
+
+
 WRONG = {
+    "check_fill": [
+        (hole_averaged, "has crept in"),
+        (never_divided, "towards grey"),
+        (quarters, "counts for a quarter"),
+        (all_blurred, "has been blurred"),
+        (in_steps, "has steps"),
+        (one_level, "one level is not enough"),
+        (top_left_open, "at the top"),
+        (lambda pictures, known: push_pull_fill(pictures, known)[:1], "has shape"),
+    ],
+    "check_composition": [
+        (_composition(alpha=lambda x: x), "`outline` holds logits"),
+        (_composition(alpha=lambda x: (-x).sigmoid()), "changed places"),
+        (_composition(alpha=lambda x: (x > 0).float()), "all or nothing"),
+        (seen_through, "shines through"),
+        (_composition(dark=lambda x: 0 * x), "the shade is missing"),
+        (background_only_darkened, "towards grey"),
+        (_composition(dark=lambda x: x), "`shade` holds logits"),
+        (_composition(dark=lambda x: (-x).sigmoid()), "upside down"),
+        (person_in_the_shade, "falls on the person"),
+    ],
     "check_up_block": [
         (no_padding, "padding=1"),
         (no_skip, "forgot the skip's channels"),
@@ -137,7 +249,7 @@ WRONG = {
     ],
     "check_diagnosis": [
         ({"A": "source pose", "B": "unwarped skip", "C": "no attention"}, "are never read"),
-        ({"A": "unwarped skip", "B": "no attention", "C": "source pose"}, "is 1 at every pixel"),
+        ({"A": "unwarped skip", "B": "no attention", "C": "source pose"}, "are 0 at every pixel"),
         ({"A": "unwarped skip", "B": "unwarped skip", "C": "unwarped skip"}, "exactly the healthy ones"),
         ({"A": "overfitting", "B": "source pose", "C": "no attention"}, "none of the faults"),
         ({"A": "unwarped skip"}, "a dictionary with the keys"),
