@@ -17,8 +17,8 @@ TEACHES = {
     "01_pose_heatmaps": ("pose", "heatmaps"),
     "02_two_stream_encoder": ("encoders",),
     "03_affine_limb_warping": ("warping",),
-    "04_stacked_generator": ("generators",),
-    "05_adversarial_training": ("discriminators", "losses", "training"),
+    "04_stacked_generator": ("generators", "composition", "inputs"),
+    "05_adversarial_training": ("discriminators", "losses", "presets", "training"),
 }
 
 

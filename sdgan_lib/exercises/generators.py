@@ -398,7 +398,7 @@ _FILL_MISTAKES = {
     "what counts as known is min(1, 4 * mean).",
     "known lost": "what is known has been blurred, too: on the way down a pixel keeps its own colour in so far as it "
     "is known, and takes the coarse one for the rest, 1 - known.",
-    "nearest": "the fill has steps: the coarse picture is enlarged bilinearly (`mode=\"bilinear\"`, "
+    "nearest": 'the fill has steps: the coarse picture is enlarged bilinearly (`mode="bilinear"`, '
     "`align_corners=False`), not by repeating its pixels.",
     "one level": "one level is not enough for a hole wider than two pixels: go on upwards while height and width are "
     "even.",
@@ -475,8 +475,14 @@ def _composition_mistakes(person: Tensor, background: Tensor, outline: Tensor, s
         return alpha * person + (1 - alpha) * behind
 
     return [
-        ("`outline` holds logits, from minus to plus infinity: a sigmoid makes shares of them.", mixed(outline, behind)),
-        ("person and background have changed places: inside the silhouette alpha is 1.", mixed(1 - alpha, behind)),
+        (
+            "`outline` holds logits, from minus to plus infinity: a sigmoid makes shares of them.",
+            mixed(outline, behind),
+        ),
+        (
+            "person and background have changed places: inside the silhouette alpha is 1.",
+            mixed(1 - alpha, behind),
+        ),
         (
             "the background shines through the person: it counts with what the silhouette leaves, 1 - alpha.",
             alpha * person + behind,

@@ -127,14 +127,18 @@ def _up(colour: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _double(coarse: Tensor, mode: str = "bilinear") -> Tensor:
-    return F.interpolate(coarse, scale_factor=2, mode=mode, align_corners=None if mode == "nearest" else False)
+    return F.interpolate(
+        coarse, scale_factor=2, mode=mode, align_corners=None if mode == "nearest" else False
+    )
 
 
 def _even(x: Tensor) -> bool:
     return x.shape[-2] % 2 == 0 and x.shape[-1] % 2 == 0
 
 
-def _filled(colour: Tensor, known: Tensor, up=_up, double=_double, keeps: bool = True, top: bool = True) -> Tensor:
+def _filled(
+    colour: Tensor, known: Tensor, up=_up, double=_double, keeps: bool = True, top: bool = True
+) -> Tensor:
     """Push-pull by recursion, with one step exchanged."""
     if not _even(known):
         total = colour.sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
