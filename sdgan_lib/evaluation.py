@@ -5,6 +5,7 @@ An answer is data: a function from a batch (as :class:`PersonPairs` collates it,
 learning are all made into answers here, so that four systems with three seeds each are a longer dictionary.
 """
 
+import math
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 from sdgan_lib.batches import to_device
 from sdgan_lib.checkpoints import Metrics
+from sdgan_lib.composition import push_pull_fill, widen
 from sdgan_lib.datasets import PersonPairs, read_image
 from sdgan_lib.errors import Problem, UserError
 from sdgan_lib.generators import Generator
@@ -29,7 +31,10 @@ from sdgan_lib.warping import limb_warps, warp_image
 Answer = Callable[[dict], Tensor]
 
 BATCH_SIZE = 16  # larger ones fall out of a processor's cache: 50 takes 1.1 times as long per pair
-REFERENCES = ("copy_source", "warp_only", "mean_picture")  # the answers of references()
+REFERENCES = ("copy_source", "warp_only", "fill_source", "mean_picture", "target_itself")  # of references()
+CEILING = "target_itself"
+"""The reference that no answer is expected to beat; of no use as one, as it looks at the target picture."""
+FILL_MARGIN = 2  # pixels beyond the person's mask that fill_source takes out, too
 PICTURES = (".png", ".jpg", ".jpeg")
 STRIPS = (3, 5)  # pictures side by side, the generated one last: pose-gan's "iog" and PATN's "_vis"
 
@@ -48,6 +53,24 @@ def warp_only(batch: dict) -> Tensor:
     return warp_image(image, limb_warps(batch["source_pose"], batch["target_pose"], *image.shape[-2:]))
 
 
+def fill_source(batch: dict) -> Tensor:
+    """The source picture with the person taken out and the hole filled from around it: ``[B, 3, H, W]``.
+
+    What a background that was learned has to beat (``uncovered_l1``); nobody stands in the picture. The person is the
+    data set's own mask or, where it has none, the pose mask, beyond which some of the person stays.
+    """
+    image = batch["source_image"]
+    person = batch.get("source_mask")
+    if person is None:
+        person = pose_mask(batch["source_pose"], *image.shape[-2:])
+    return push_pull_fill(image, 1 - widen(person.to(image), FILL_MARGIN))
+
+
+def target_itself(batch: dict) -> Tensor:
+    """The target picture: the ceiling, and what of a metric is in the pictures themselves (``speckle``)."""
+    return batch["target_image"]
+
+
 def mean_picture(train: PersonPairs) -> Answer:
     """The mean of the pictures that occur in the pairs of ``train``, whatever is asked: the blindest answer."""
     indices = train.pairs.unique().tolist()
@@ -60,7 +83,8 @@ def mean_picture(train: PersonPairs) -> Answer:
 
 def references(train: PersonPairs) -> dict[str, Answer]:
     """The answers that need no learning, by name; every evaluation shows them beside the others."""
-    return dict(zip(REFERENCES, (copy_source, warp_only, mean_picture(train)), strict=True))
+    answers = copy_source, warp_only, fill_source, mean_picture(train), target_itself
+    return dict(zip(REFERENCES, answers, strict=True))
 
 
 def of_generator(generator: Generator) -> Answer:
@@ -192,12 +216,13 @@ class Evaluation:
         return {name: chosen for name, chosen in groups.items() if chosen.any()}
 
     def means(self) -> Metrics:
-        """``{group: {answer: {metric: mean}}}``; a pair for which a metric is undefined is left out of its mean."""
+        """``{group: {answer: {metric: mean}}}``; a pair for which a metric is undefined is left out of its mean.
+
+        A metric that is undefined for all pairs, or infinite (PSNR of the target itself), is left out: JSON has no
+        number for it.
+        """
         return {
-            group: {
-                answer: {metric: value[chosen].nanmean().item() for metric, value in metrics.items()}
-                for answer, metrics in self.values.items()
-            }
+            group: {answer: _finite_means(metrics, chosen) for answer, metrics in self.values.items()}
             for group, chosen in self.groups.items()
         }
 
@@ -222,6 +247,11 @@ class Evaluation:
         return Estimate(statistics.fmean(means), spread, *interval(values.mean(0), people))
 
 
+def _finite_means(metrics: Mapping[str, Tensor], chosen: Tensor) -> dict[str, float]:
+    means = {metric: value[chosen].nanmean().item() for metric, value in metrics.items()}
+    return {metric: mean for metric, mean in means.items() if math.isfinite(mean)}
+
+
 def evaluate(
     answers: Mapping[str, Answer],
     test: PersonPairs,
@@ -231,6 +261,9 @@ def evaluate(
     quiet: bool = False,
 ) -> Evaluation:
     """Compare each answer with the target picture, on every pair of ``test``.
+
+    A data set without masks of the person has pose masks in their place, and no ``uncovered_l1``. That metric is
+    defined for pairs of one camera only: what the person hid is unknown of another camera's background.
 
     Args:
         answers: by name. The same system trained with several seeds: ``{"sdgan@0": ..., "sdgan@1": ...}``.
@@ -247,16 +280,20 @@ def evaluate(
     with torch.inference_mode():
         for batch in tqdm(DataLoader(test, batch_size), "evaluating", disable=quiet, dynamic_ncols=True):
             batch = to_device(batch, device)
-            same_camera.append(batch["same_camera"].bool().cpu())
-            target = batch["target_image"]
-            posed = pose_mask(batch["target_pose"], *target.shape[-2:])
+            same = batch["same_camera"].bool()
+            same_camera.append(same.cpu())
+            target, pose = batch["target_image"], batch["target_pose"]
+            posed = pose_mask(pose, *target.shape[-2:])
+            mask, before = batch.get("target_mask"), batch.get("source_mask")
+            if before is not None:
+                before = before * same.view(-1, 1, 1, 1)  # of another camera nothing is uncovered
             for name, answer in answers.items():
                 made = answer(batch)
                 if made.shape != target.shape:
                     raise ValueError(
                         f"answer {name!r} has shape {list(made.shape)}, its target {list(target.shape)}"
                     )
-                values = image_metrics(made, target, batch.get("target_mask"), posed)
+                values = image_metrics(made, target, mask, posed, before, pose)
                 parts[name].append({metric: value.cpu() for metric, value in values.items()})
     joined = {
         name: {metric: torch.cat([part[metric] for part in of_name]) for metric in METRICS}

@@ -16,6 +16,7 @@ from sdgan_lib.evaluation import (
     Evaluation,
     copy_source,
     evaluate,
+    fill_source,
     held_out,
     interval,
     mean_picture,
@@ -23,11 +24,12 @@ from sdgan_lib.evaluation import (
     of_generator,
     references,
     system_of,
+    target_itself,
     warp_only,
 )
 from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.images import to_uint8
-from sdgan_lib.metrics import METRICS, image_metrics, pose_mask
+from sdgan_lib.metrics import METRICS, image_metrics, pose_mask, speckle
 from sdgan_lib.protocol import identity
 
 
@@ -77,14 +79,25 @@ def test_values_and_means_equal_a_loop_over_single_pairs(people, answers, result
         posed = pose_mask(batch["target_pose"], *test.size)
         for name, answer in answers.items():
             picture = answer(batch).detach()
-            values = image_metrics(picture, batch["target_image"], batch["target_mask"], posed)
+            given = batch["target_mask"], posed, batch["source_mask"], batch["target_pose"]
+            values = image_metrics(picture, batch["target_image"], *given)
+            if not test[i]["same_camera"]:
+                values["uncovered_l1"] = torch.tensor([torch.nan])
             for metric, value in values.items():
-                assert result.values[name][metric][i].item() == pytest.approx(value.item(), rel=1e-4)
+                measured = result.values[name][metric][i].item()
+                assert measured == pytest.approx(value.item(), rel=1e-4, abs=1e-12, nan_ok=True)
                 for group in ["all"] + ["same_camera"] * test[i]["same_camera"]:
-                    collected.setdefault((group, name, metric), []).append(value.item())
+                    of_pairs = collected.setdefault((group, name, metric), [])
+                    of_pairs += [] if value.isnan() else [value.item()]
     means = result.means()
     for (group, name, metric), values in collected.items():
-        assert means[group][name][metric] == pytest.approx(sum(values) / len(values), rel=1e-4)
+        mean = sum(values) / len(values)
+        if math.isinf(mean):  # PSNR of the target itself
+            assert name == "target_itself" and metric not in means[group][name]
+        else:
+            assert means[group][name][metric] == pytest.approx(mean, rel=1e-4, abs=1e-12)
+    uncovered = {group: answers["copy_source"]["uncovered_l1"] for group, answers in means.items()}
+    assert uncovered["all"] == pytest.approx(uncovered["same_camera"])
     assert result.identities == tuple(identity(test[i]["source_name"]) for i in range(len(test)))
     assert result.same_camera.tolist() == [test[i]["same_camera"] for i in range(len(test))]
 
@@ -108,12 +121,51 @@ def test_the_copied_source_and_the_warp_answer_with_the_source(people):
     torch.testing.assert_close(warp_only(still), batch["source_image"], atol=1e-4, rtol=0)
 
 
-def test_an_answer_that_is_the_target_beats_all_others(people, answers):
+def test_the_target_itself_beats_all_others_and_tells_its_own_speckle(people, answers, result):
     """The table can tell a good answer from a bad one."""
-    result = evaluate(answers | {"oracle": lambda b: b["target_image"]}, people[1], quiet=True)
     for means in result.means().values():
-        assert means["oracle"]["fg_ssim"] == pytest.approx(1) and means["oracle"]["l1"] == 0
-        assert all(means[name]["fg_ssim"] < 0.9 for name in answers)
+        ceiling = means["target_itself"]
+        assert ceiling["fg_ssim"] == pytest.approx(1)
+        assert all(ceiling[metric] == 0 for metric in ("l1", "fg_l1", "uncovered_l1", "head_l1"))
+        for name in answers.keys() - {"target_itself"}:
+            assert (
+                means[name]["fg_ssim"] < 0.9 and means[name]["uncovered_l1"] > 0.05 < means[name]["head_l1"]
+            )
+    own = [speckle(target_itself(item)).item() for item in torch.utils.data.DataLoader(people[1])]
+    assert result.means()["all"]["target_itself"]["speckle"] == pytest.approx(sum(own) / len(own))
+    assert sum(own) > 0
+
+
+def test_the_filled_source_has_no_person_and_is_the_source_elsewhere(people):
+    test = people[1]
+    batch = torch.utils.data.default_collate([test[i] for i in range(8)])
+    image, mask = batch["source_image"], batch["source_mask"]
+    near = torch.nn.functional.conv2d(mask, torch.ones(1, 1, 5, 5), padding=2) > 0  # 2 px in every direction
+    filled = fill_source(batch)
+    torch.testing.assert_close(filled.where(~near, 0), image.where(~near, 0))
+    rim = (near & (mask == 0)).expand_as(image)
+    assert (filled != image)[rim].float().mean() > 0.9  # the margin is taken out, too
+    other = batch | {"source_image": image.where(~near, 1.0)}
+    torch.testing.assert_close(fill_source(other), filled)  # nothing of the person shows through
+    values = evaluate({"fill": fill_source, "copy": copy_source}, test, quiet=True).means()["same_camera"]
+    assert values["fill"]["uncovered_l1"] < 0.5 * values["copy"]["uncovered_l1"]
+
+
+def test_without_masks_the_pose_masks_stand_in_and_what_is_uncovered_stays_undefined(people, answers):
+    root = people[1].data.layout.root
+    test = PersonPairs(root, "test", pairs="all", masks=False)
+    result = evaluate(answers, test, quiet=True)
+    for values in result.means().values():
+        for name, means in values.items():
+            assert set(METRICS) - means.keys() - {"psnr", "fg_psnr"} == {"uncovered_l1"}, name
+    pairs = torch.utils.data.default_collate([test[i] for i in range(4)])
+    posed = pose_mask(pairs["target_pose"], *test.size)
+    given = pairs["source_image"], pairs["target_image"], posed, posed
+    expected = image_metrics(*given, pose=pairs["target_pose"])
+    for metric in ("fg_l1", "head_l1"):
+        torch.testing.assert_close(result.values["copy_source"][metric][:4], expected[metric])
+    person = pose_mask(pairs["source_pose"], *test.size)
+    assert (fill_source(pairs) != pairs["source_image"])[person.expand_as(posed.expand(-1, 3, -1, -1))].all()
 
 
 def test_undefined_values_are_left_out_of_the_means_and_empty_groups_of_the_table():
