@@ -125,7 +125,14 @@ def test_the_best_of_a_column_is_marked_and_spread_and_interval_shown_where_ther
 
 def test_the_ceiling_is_not_marked_as_the_best_and_what_is_undefined_is_a_dash():
     table = table_of(new=(0.5,), warp_only=(0.25,), target_itself=(1.0,))
-    rows = [line for line in text_table(table).splitlines() if line.startswith("target_itself")]
+    tied = table_of(new=(0.5,), target_itself=(0.5,))
+    marks = [
+        line.count("*") for line in text_table(table | {"tied": tied["all"]}).splitlines() if "0.500" in line
+    ]
+    assert (
+        sum(marks) == 5 + 9
+    )  # new alone: of the nine metrics with a best, all but those of L1; then all nine
+    rows = [line for line in text_table(tied).splitlines() if line.startswith("target_itself")]
     assert len(rows) == 2 and "*" not in "".join(rows)
     for name in ("new", "target_itself"):
         table["all"][name]["uncovered_l1"] = Estimate(float("nan"))
