@@ -182,6 +182,8 @@ class Evaluate:
     """folder of the data set"""
     out: Annotated[Path | None, _else("that of the one checkpoint.pt, or runs/evaluation")] = None
     """folder for metrics.json, table.md, gallery.png and deciles.png"""
+    joints: bool = True
+    """find the joints again in all pictures (pck, pckh), which takes longer than all the rest"""
     device: Device = "auto"
     """where to run"""
 
@@ -190,9 +192,11 @@ class Evaluate:
         from sdgan_lib.batches import pick_device
         from sdgan_lib.checkpoints import load_generator
         from sdgan_lib.datasets import PersonPairs
+        from sdgan_lib.estimation import load_estimator
 
         device = pick_device(self.device)
         test = evaluation.held_out(self.data)
+        estimator = load_estimator(device=device) if self.joints else None
         answers, generators = {}, []
         for name, (make, path) in self.named().items():
             if make == "generator":
@@ -201,7 +205,8 @@ class Evaluate:
             else:
                 answers[name] = evaluation.of_folder(path, test)
         train = PersonPairs(self.data, "train", pairs="all", masks=False)
-        result = evaluation.evaluate(answers | evaluation.references(train), test, device=device)
+        answered = answers | evaluation.references(train)
+        result = evaluation.evaluate(answered, test, estimator=estimator, device=device)
         print(reports.text_table(result.table()))
         alone = generators[0] if len(answers) == len(generators) == 1 else None
         written = reports.write_reports(result, answers, test, self.folder(), generator=alone, device=device)

@@ -1,6 +1,7 @@
 """Metrics of pose-based person image generation: L1, PSNR, SSIM, mask-SSIM, and the first three on the person alone.
 
-Three more look where such pictures fail: what the person uncovers (a ghost), the head, and speckle.
+Three more look where such pictures fail: what the person uncovers (a ghost), the head, and speckle. Two say how many of
+the target's joints an outside pose estimator finds again (:mod:`sdgan_lib.estimation`).
 
 All functions take pictures float ``[B, 3, H, W]`` in [-1, 1] and masks ``[B, 1, H, W]`` (bool, or 0 and 1), work in
 float64 (on the CPU where the pictures' device has none) and return one number per picture, float64 ``[B]``.
@@ -17,10 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdgan_lib.estimation import Found, pck, pckh
 from sdgan_lib.pose import FACE, JOINT, JOINTS, SKELETON, check_pose
 
 METRICS = (
     "l1", "psnr", "ssim", "mask_ssim", "fg_l1", "fg_psnr", "fg_ssim", "uncovered_l1", "head_l1", "speckle",
+    "pck", "pckh",
 )  # fmt: skip
 HIGHER_IS_BETTER = {name: None if name == "speckle" else not name.endswith("l1") for name in METRICS}
 """None: neither is; a blur has no speckle, and the targets' own is best."""
@@ -214,6 +217,7 @@ def image_metrics(
     pose_mask: Tensor | None = None,
     source_mask: Tensor | None = None,
     pose: Tensor | None = None,
+    found: Found | None = None,
 ) -> dict[str, Tensor]:
     """All of :data:`METRICS`, ``{name: float64 [B]}``.
 
@@ -223,7 +227,8 @@ def image_metrics(
         pose_mask: of the target pose, from :func:`pose_mask`, for ``mask_ssim``.
         source_mask: the person's pixels in the source picture, for ``uncovered_l1``, which needs ``mask`` too: a pose
             mask ends inside the person's outline, so the person's own rim would pass for uncovered.
-        pose: of the target, for ``head_l1``.
+        pose: of the target, for ``head_l1``, ``pck`` and ``pckh``.
+        found: what a pose estimator finds in the generated pictures, for ``pck`` and ``pckh``.
 
     Returns:
         A metric that lacks what it needs is NaN, as are the ``fg_`` metrics of a picture whose mask is empty.
@@ -254,7 +259,11 @@ def image_metrics(
             values["uncovered_l1"] = uncovered_l1(x, y, s, m)
         undefined = torch.full_like(values["l1"], torch.nan)
         parts.append([values.get(name, undefined) for name in METRICS])
-    return {name: torch.cat(column) for name, column in zip(METRICS, zip(*parts, strict=True), strict=True)}
+    values = {name: torch.cat(column) for name, column in zip(METRICS, zip(*parts, strict=True), strict=True)}
+    if found is not None and pose is not None:
+        found, pose = Found(*map(_where_float64_is, found)), _where_float64_is(pose)
+        values |= {"pck": pck(found, pose), "pckh": pckh(found, pose)}
+    return values
 
 
 def pose_mask(pose: Tensor, height: int, width: int, radius: float = 4.0) -> Tensor:

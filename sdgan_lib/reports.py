@@ -27,18 +27,19 @@ from sdgan_lib.protocol import identity
 
 # --- tables -------------------------------------------------------------------------------------
 
-PERSON = ("fg_ssim", "fg_l1", "fg_psnr", "head_l1")
+PERSON = ("fg_ssim", "fg_l1", "fg_psnr", "head_l1", "pck", "pckh")
 PLACE = ("uncovered_l1", "speckle", "ssim", "l1", "psnr", "mask_ssim")
 COLUMNS = PERSON + PLACE
 """Metrics in the order of the tables, those of the person alone first."""
 
-HEADLINES = ("fg_ssim", "fg_l1")
+HEADLINES = ("fg_ssim", "fg_l1", "pck")
 """Metrics whose intervals are shown; those of all are in the evaluation's own table."""
 
 NOTES = """\
 l1, fg_l1, head_l1, uncovered_l1: lower is better, pictures in [-1, 1]; psnr in dB; fg_: over the person's
 pixels only; head_l1: over those near the face; uncovered_l1: over what the person hid in the source picture
 and no longer does, in pairs of one camera, and only where the data set has masks (fill_source is the floor).
+pck, pckh: share of the joints that a pose estimator finds again, within a quarter of the torso, half of the head.
 speckle: stray pixels per 10,000; good is the target's own, a blur has none. target_itself is the ceiling.
 mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead."""
 
@@ -74,11 +75,9 @@ def text_table(table: Table) -> str:
                 lines.append("  ".join([first.ljust(widths[0]), *aligned]).rstrip())
             lines.append("")
         lines.pop()
-        warp = systems.get("warp_only")
-        learned = [name for name in systems if name not in REFERENCES]
-        lines += [
-            f"{name}: {'; '.join(_headline(m, systems[name], warp) for m in HEADLINES)}" for name in learned
-        ]
+        for name in (name for name in systems if name not in REFERENCES):
+            measured = [metric for metric in HEADLINES if not math.isnan(systems[name][metric].mean)]
+            lines.append(f"{name}: {'; '.join(_headline(metric, name, systems) for metric in measured)}")
         lines.append("")
     return "\n".join([*lines, NOTES])
 
@@ -128,14 +127,15 @@ def _best(metric: str, systems: Mapping[str, Mapping[str, Estimate]]) -> float |
     return max(column) if HIGHER_IS_BETTER[metric] else min(column)
 
 
-def _headline(metric: str, values: Mapping[str, Estimate], warp: Mapping[str, Estimate] | None) -> str:
-    """One figure of a system, its interval, and its ratio to that of limbs that are only moved."""
-    value = values[metric]
+def _headline(metric: str, system: str, systems: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """One figure of a system, its interval, and its ratio to that of limbs that are only moved, or to the ceiling."""
+    value = systems[system][metric]
+    other = CEILING if metric == "pck" else "warp_only"
     text = f"{metric} {_number(metric, value.mean)}"
     if math.isfinite(value.low):
         text += f" (95 % over people: {_ends(metric, value)})"
-    if warp and warp[metric].mean:
-        text += f", {value.mean / warp[metric].mean:.2f} x warp_only"
+    if other in systems and systems[other][metric].mean:
+        text += f", {value.mean / systems[other][metric].mean:.2f} x {other}"
     return text
 
 
@@ -362,7 +362,9 @@ from what the file itself holds.
 Beside this file stand the answers that need no learning. `fg_` metrics are over the person's pixels only, `head_l1`
 over those near the face, `uncovered_l1` over what the person hid in the source picture and no longer does (in pairs of
 one camera). `l1` of any kind: lower is better, pictures in [-1, 1]; `psnr` in dB. `speckle` counts stray pixels per
-10,000: good is the target's own. "–": not measured, or undefined.
+10,000: good is the target's own. `pck` and `pckh`: the share of the target's joints that a pose estimator (MoveNet
+Thunder) finds again within a quarter of the torso, or half of the head; good is the target's own. "–": not measured, or
+undefined.
 
 {tables}
 {pictures}

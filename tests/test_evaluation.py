@@ -6,11 +6,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from figures import copy_people
+from figures import STANDING, copy_people
 from PIL import Image
 
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.errors import UserError
+from sdgan_lib.estimation import Found, load_estimator, pck, pckh
 from sdgan_lib.evaluation import (
     REFERENCES,
     Evaluation,
@@ -51,10 +52,10 @@ def result(people, answers):
     return evaluate(answers, people[1], batch_size=7, quiet=True)
 
 
-def some(test, count):
-    """The first pairs of ``test``."""
+def some(test, count, step=1):
+    """The first pairs of ``test``, or every ``step``-th."""
     fewer = copy.copy(test)
-    fewer.pairs = test.pairs[:count]
+    fewer.pairs = test.pairs[::step][:count]
     return fewer
 
 
@@ -89,11 +90,13 @@ def test_values_and_means_equal_a_loop_over_single_pairs(people, answers, result
                 for group in ["all"] + ["same_camera"] * test[i]["same_camera"]:
                     of_pairs = collected.setdefault((group, name, metric), [])
                     of_pairs += [] if value.isnan() else [value.item()]
+                assert value.isfinite() or metric in ("uncovered_l1", "psnr", "fg_psnr", "pck", "pckh")
     means = result.means()
     for (group, name, metric), values in collected.items():
-        mean = sum(values) / len(values)
-        if math.isinf(mean):  # PSNR of the target itself
-            assert name == "target_itself" and metric not in means[group][name]
+        mean = sum(values) / len(values) if values else math.nan
+        if not math.isfinite(mean):  # PSNR of the target itself, joints without an estimator
+            assert name == "target_itself" or metric in ("pck", "pckh")
+            assert metric not in means[group][name]
         else:
             assert means[group][name][metric] == pytest.approx(mean, rel=1e-4, abs=1e-12)
     uncovered = {group: answers["copy_source"]["uncovered_l1"] for group, answers in means.items()}
@@ -153,11 +156,12 @@ def test_the_filled_source_has_no_person_and_is_the_source_elsewhere(people):
 
 def test_without_masks_the_pose_masks_stand_in_and_what_is_uncovered_stays_undefined(people, answers):
     root = people[1].data.layout.root
-    test = PersonPairs(root, "test", pairs="all", masks=False)
+    test = some(PersonPairs(root, "test", pairs="all", masks=False), 10, step=4)
     result = evaluate(answers, test, quiet=True)
     for values in result.means().values():
         for name, means in values.items():
-            assert set(METRICS) - means.keys() - {"psnr", "fg_psnr"} == {"uncovered_l1"}, name
+            undefined = {"uncovered_l1", "pck", "pckh"}  # no estimator was given
+            assert set(METRICS) - means.keys() - {"psnr", "fg_psnr"} == undefined, name
     pairs = torch.utils.data.default_collate([test[i] for i in range(4)])
     posed = pose_mask(pairs["target_pose"], *test.size)
     given = pairs["source_image"], pairs["target_image"], posed, posed
@@ -166,6 +170,56 @@ def test_without_masks_the_pose_masks_stand_in_and_what_is_uncovered_stays_undef
         torch.testing.assert_close(result.values["copy_source"][metric][:4], expected[metric])
     person = pose_mask(pairs["source_pose"], *test.size)
     assert (fill_source(pairs) != pairs["source_image"])[person.expand_as(posed.expand(-1, 3, -1, -1))].all()
+
+
+class Looking:
+    """An estimator that sees joints by a picture's own brightness, and counts the pictures it is shown."""
+
+    def __init__(self):
+        self.shown = 0
+
+    def __call__(self, pictures):
+        self.shown += len(pictures)
+        pose = torch.tensor(STANDING) * torch.tensor([64, 128]) + 60 * pictures.mean((1, 2, 3)).view(-1, 1, 1)
+        return Found(pose, (pictures[:, 0, :6, :3].flatten(1) / 2 + 0.5))
+
+
+def test_joints_are_looked_for_in_each_answers_own_pictures_and_once_in_each_picture(people, answers):
+    test, estimator, different = some(people[1], 12, step=3), Looking(), set()
+    result = evaluate(answers, test, estimator=estimator, batch_size=7, quiet=True)
+    for i in range(len(test)):
+        batch = torch.utils.data.default_collate([test[i]])
+        for name, answer in answers.items():
+            picture = answer(batch).detach()
+            values = {metric: result.values[name][metric][i].item() for metric in ("pck", "pckh")}
+            if name == "fill_source":  # nobody is in it
+                assert all(map(math.isnan, values.values()))
+                continue
+            different.add(picture.numpy().tobytes())
+            found = Looking()(picture)
+            assert values["pck"] == pytest.approx(pck(found, batch["target_pose"]).item(), abs=0.1), name
+            assert values["pckh"] == pytest.approx(pckh(found, batch["target_pose"]).item(), abs=0.1), name
+    # The generator's and the warp's pictures may differ in their last bit from batch to batch: they count once each.
+    assert estimator.shown == len(different) < 4 * len(test)
+    table = result.table()["all"]
+    assert 0 <= table["target_itself"]["pck"].low < table["target_itself"]["pck"].high <= 1
+    assert len({values["pck"].mean for values in table.values()}) > 3
+
+
+def test_the_shipped_estimator_finds_the_joints_of_the_target_itself_and_few_elsewhere(people, tmp_path):
+    test = some(people[1], 6)
+    for i in range(len(test)):
+        name = f"{test[i]['source_name']}___{test[i]['target_name']}.png"
+        Image.fromarray(to_uint8(test[i]["target_image"])).save(tmp_path / name)
+    answers = {
+        "theirs": of_folder(tmp_path, test),
+        "target": target_itself,
+        "other": lambda batch: batch["target_image"].flip(2),  # upside down
+    }
+    means = evaluate(answers, test, estimator=load_estimator(), quiet=True).means()["all"]
+    assert means["theirs"]["pck"] == means["target"]["pck"] > 0.8
+    assert means["theirs"]["pckh"] == means["target"]["pckh"] > 0.6
+    assert means["other"]["pck"] < 0.4
 
 
 def test_undefined_values_are_left_out_of_the_means_and_empty_groups_of_the_table():
@@ -213,6 +267,12 @@ def test_seeds_of_one_system_are_averaged_and_their_spread_told():
     assert new.mean == 3.5 and new.spread == pytest.approx(math.sqrt(0.5))
     assert (new.low, new.high) == (2, 5)  # of the seeds' mean: person p has 2, person q has 5
     assert math.isnan(table["all"]["old"]["ssim"].spread)
+    for metric, value in (("uncovered_l1", torch.nan), ("psnr", torch.inf)):  # for every seed alike
+        endless = {name: of | {metric: torch.full((4,), value).double()} for name, of in values.items()}
+        told = Evaluation(endless, torch.ones(4, dtype=torch.bool), ("p", "p", "q", "q")).table()["all"][
+            "new"
+        ]
+        assert not math.isfinite(told[metric].mean) and math.isnan(told[metric].spread)
     same = table["same_camera"]["new"]["ssim"]
     assert same.mean == 2 and math.isnan(same.low)  # one person only
     assert [system_of(name) for name in ("a@0", "a-b@12", "me@home", "@1", "a")] == [

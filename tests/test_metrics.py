@@ -13,6 +13,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.morphology import dilation, erosion
 from skimage.transform import resize
 
+from sdgan_lib.estimation import Found, pck, pckh
 from sdgan_lib.metrics import (
     HIGHER_IS_BETTER,
     METRICS,
@@ -43,6 +44,13 @@ STANDING = {  # a person standing in a 128x64 picture, (x, y)
 
 def standing_pose() -> torch.Tensor:
     return torch.tensor([STANDING[name] for name in JOINT], dtype=torch.float32)[None]
+
+
+def found_near(pose: torch.Tensor, pixels: float = 3.0) -> Found:
+    """What an estimator could have found: each joint off by some ``pixels``, and some of them not seen."""
+    generator = torch.Generator().manual_seed(8)
+    off = pixels * torch.randn(pose.shape, generator=generator)
+    return Found(pose + off, torch.rand(pose.shape[:2], generator=generator))
 
 
 def scenes(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -278,7 +286,8 @@ def test_image_metrics_holds_each_metric_across_chunks():
     posed = pose_mask(standing_pose().expand(9, -1, -1) * 0.4, 48, 32)
     before = torch.rand(9, 1, 48, 32, generator=torch.Generator().manual_seed(5)) < 0.4
     pose = standing_pose().expand(9, -1, -1) * 0.4 + torch.arange(9).view(9, 1, 1)
-    values = image_metrics(generated, target, mask, posed, before, pose)
+    found = found_near(pose)
+    values = image_metrics(generated, target, mask, posed, before, pose, found)
     assert tuple(values) == METRICS == tuple(HIGHER_IS_BETTER)
     expected = {
         "l1": l1(generated, target), "psnr": psnr(generated, target), "ssim": ssim(generated, target),
@@ -286,6 +295,7 @@ def test_image_metrics_holds_each_metric_across_chunks():
         "fg_psnr": fg_psnr(generated, target, mask), "fg_ssim": fg_ssim(generated, target, mask),
         "uncovered_l1": uncovered_l1(generated, target, before, mask),
         "head_l1": head_l1(generated, target, pose, mask), "speckle": speckle(generated),
+        "pck": pck(found, pose), "pckh": pckh(found, pose),
     }  # fmt: skip
     for name, value in values.items():
         assert value.shape == (9,) and value.dtype == torch.float64
@@ -296,7 +306,7 @@ def test_image_metrics_holds_each_metric_across_chunks():
     assert fallback["uncovered_l1"].isnan().all()  # a pose mask would not do
     bare = image_metrics(generated, target)
     torch.testing.assert_close(bare["ssim"], expected["ssim"])
-    for name in ("fg_ssim", "mask_ssim", "uncovered_l1", "head_l1"):
+    for name in ("fg_ssim", "mask_ssim", "uncovered_l1", "head_l1", "pck", "pckh"):
         assert bare[name].isnan().all()
 
 
@@ -313,11 +323,12 @@ def test_metrics_are_symmetric_bounded_and_best_for_equal_images(seed, amount, h
     generated = (target + amount * torch.randn(target.shape, generator=generator)).clamp(-1, 1)
     mask = torch.rand(1, 1, height, width, generator=generator) < 0.5
     mask[..., 0, 0] = True
-    given = mask, mask, ~mask, torch.zeros(1, 18, 2)
+    pose = torch.zeros(1, 18, 2)
+    given = mask, mask, ~mask, pose, Found(pose, torch.ones(1, 18))
     there, back = image_metrics(generated, target, *given), image_metrics(target, generated, *given)
     equal = image_metrics(target, target, *given)
     for name in METRICS:
-        if HIGHER_IS_BETTER[name] is None:  # it looks at one picture only
+        if HIGHER_IS_BETTER[name] is None:  # speckle: it looks at one picture only
             continue
         torch.testing.assert_close(there[name], back[name])
         assert (equal[name] >= there[name]) if HIGHER_IS_BETTER[name] else (equal[name] <= there[name]), name
@@ -378,9 +389,10 @@ def test_on_a_device_without_float64_the_metrics_are_computed_on_the_cpu():
     there = [x.as_subclass(OnAppleGpu) for x in (generated, target, mask)]
     with pytest.raises(TypeError, match="float64"):
         there[0].double()
+    found = found_near(pose)
     others = (x.as_subclass(OnAppleGpu) for x in (mask, ~mask, pose))
-    values = image_metrics(*there, *others)
-    expected = image_metrics(generated, target, mask, mask, ~mask, pose)
+    values = image_metrics(*there, *others, Found(*(x.as_subclass(OnAppleGpu) for x in found)))
+    expected = image_metrics(generated, target, mask, mask, ~mask, pose, found)
     assert all(value.isfinite().all() for value in expected.values())
     for name in METRICS:
         assert type(values[name]) is torch.Tensor and torch.equal(values[name], expected[name])
