@@ -309,9 +309,7 @@ def check(network: MoveNet, expected: dict[str, np.ndarray], pictures: np.ndarra
     Raises:
         UserError: the network's maps or joints are not the graph's.
     """
-    scale = float(
-        np.float16(1 / 127.5)
-    )  # the graph's constants are rounded, too: 1.5e-5 of 128 is more than 1e-3
+    scale = float(np.float16(1 / 127.5))  # as the graph has it: the rounding moves maps of up to 120 by 2e-3
     with torch.inference_mode():
         maps = network(torch.from_numpy(pictures).permute(0, 3, 1, 2) * scale - 1)
         found = {**maps._asdict(), "joints": network.decode(maps)}
