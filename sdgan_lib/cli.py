@@ -67,6 +67,7 @@ class Train:
     def run(self) -> int:
         from sdgan_lib.checkpoints import load_checkpoint, preset_from_dict
         from sdgan_lib.datasets import PersonPairs
+        from sdgan_lib.estimation import load_estimator
         from sdgan_lib.evaluation import held_out
         from sdgan_lib.presets import PRESETS
         from sdgan_lib.reports import too_few_for_tenths
@@ -90,7 +91,8 @@ class Train:
         if self.minutes is not None or self.steps is not None:
             budget = Budget(self.minutes or 10.0, self.steps)
         people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=False)
-        if self.evaluate:  # a fault of the test split is told before hours of training, not after
+        if self.evaluate:  # a fault of the test split, or of the estimator, is told before hours of training
+            load_estimator()
             if note := too_few_for_tenths(len(held_out(data))):
                 print(note)
         checkpoint = train(
