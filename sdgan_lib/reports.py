@@ -36,11 +36,13 @@ HEADLINES = ("fg_ssim", "fg_l1", "pck")
 """Metrics whose intervals are shown; those of all are in the evaluation's own table."""
 
 NOTES = """\
-l1, fg_l1, head_l1, uncovered_l1: lower is better, pictures in [-1, 1]; psnr in dB; fg_: over the person's
-pixels only; head_l1: over those near the face; uncovered_l1: over what the person hid in the source picture
-and no longer does, in pairs of one camera, and only where the data set has masks (fill_source is the floor).
-pck, pckh: share of the joints that a pose estimator finds again, within a quarter of the torso, half of the head.
-speckle: stray pixels per 10,000; good is the target's own, a blur has none. target_itself is the ceiling.
+l1 of any kind: lower is better, pictures in [-1, 1]; psnr in dB; target_itself is the ceiling.
+fg_: over the person's pixels only; head_l1: over those near the face.
+pck, pckh: share of the joints that a pose estimator finds again, within a quarter of the
+torso or half of the head.
+uncovered_l1: over what the person hid in the source picture and no longer does, in pairs of
+one camera, where the data set has masks; fill_source is the floor that has to be beaten.
+speckle: stray pixels per 10,000; good is the target's own, a blur has none.
 mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead."""
 
 UNDEFINED = "–"
@@ -140,6 +142,8 @@ def _headline(metric: str, system: str, systems: Mapping[str, Mapping[str, Estim
 
 
 def _ends(metric: str, value: Estimate) -> str:
+    if math.isnan(value.low):
+        return UNDEFINED
     return f"{_number(metric, value.low)} to {_number(metric, value.high)}"
 
 

@@ -145,6 +145,8 @@ def test_the_ceiling_is_not_marked_as_the_best_and_what_is_undefined_is_a_dash()
         for lines in (text.splitlines(), markdown.replace("| ", "").splitlines()):
             assert "".join(line for line in lines if line.startswith(name)).count("–") == dashes
     assert re.search(r"nan|inf", text + markdown) is None
+    table["all"]["warp_only"]["fg_ssim"] = Estimate(0.3, low=0.2, high=0.4)  # the others have no interval
+    assert markdown_table(table).count("| – |") == 4 + 2 and "– to –" not in markdown_table(table)
     place = next(line for line in text.splitlines()[5:] if line.startswith("warp_only"))
     assert place.split()[1] == "0.250*"  # the only uncovered_l1 that is defined is the best
 
