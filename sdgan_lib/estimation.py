@@ -176,10 +176,8 @@ HEAD = 96  # inner channels of a head
 
 
 def scaled(channels: int, width: float) -> int:
-    """MobileNetV2's number of channels at a width: the nearest multiple of 8 that is not below 90 % of the product."""
-    wanted = channels * width
-    nearest = max(8, int(wanted + 4) // 8 * 8)
-    return nearest if nearest >= 0.9 * wanted else nearest + 8
+    """Channels at a width: the multiple of 8 nearest to the product, at least 8."""
+    return max(8, int(channels * width + 4) // 8 * 8)
 
 
 class Backbone(nn.Module):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from data.checkpoints.movenet import convert as converter
@@ -39,6 +40,7 @@ from sdgan_lib.pose import FACE, JOINT, flip_pose
 from sdgan_lib.protocol import read_annotations, stop
 
 ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "tests/reference/movenet.safetensors"
 TEST = ROOT / "data/people/people-dataset/test"
 STANDING = torch.tensor([
     (32, 18), (32, 28), (23, 29), (20, 43), (19, 57), (41, 29), (44, 43), (46, 56), (27, 60), (26, 85),
@@ -53,7 +55,7 @@ def estimator():
 
 @pytest.fixture(scope="module")
 def reference():
-    return load_file(ROOT / "tests/reference/movenet.safetensors")
+    return load_file(REFERENCE)
 
 
 # ------------------------------------------------------------------------------------------------- the network
@@ -176,6 +178,13 @@ def test_the_square_is_one_point_one_times_the_longer_side_and_black(size):
     torch.testing.assert_close(share.item(), min(size) / max(size) / 1.1**2, rtol=0.02, atol=0)
     corners = estimation.in_square(white, 256)[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
     torch.testing.assert_close(corners, torch.full((1, 3, 4), -1.0))
+
+
+def test_what_is_made_smaller_is_averaged_not_thinned_out():
+    stripes = torch.ones(1, 3, 640, 640)
+    stripes[..., ::2] = -1
+    middle = estimation.in_square(stripes, 192)[..., 48:-48, 48:-48]
+    assert middle.abs().max() < 0.1
 
 
 def test_joints_of_held_out_people_are_found_where_they_are(estimator):
@@ -360,6 +369,17 @@ def test_weights_come_through_the_files_bit_for_bit(tmp_path):
     for name, value in network.state_dict().items():
         assert converted[name].dtype == np.float16
         assert torch.equal(torch.tensor(converted[name]), value.half()), name
+
+
+def test_the_converter_knows_the_graphs_names():
+    """Every kernel and bias of Thunder's graph, by its shape there; what is left are the constants of its decoding."""
+    with safe_open(REFERENCE, "np") as file:
+        shapes = json.loads(file.metadata()["shapes"])
+    weights = as_in_the_graph(MoveNet(VARIANTS["thunder"].width))
+    del weights["grid"]
+    assert len(weights) == 141
+    assert {name: list(value.shape) for name, value in weights.items()}.items() <= shapes.items()
+    assert all(np.prod(shapes[name]) <= 64 * 64 for name in shapes.keys() - weights.keys())
 
 
 def test_a_graph_that_lacks_a_weight_or_has_more_is_refused():

@@ -11,6 +11,7 @@ the file is written both look at the same pictures and must agree.
 import argparse
 import base64
 import hashlib
+import json
 import sys
 from pathlib import Path
 
@@ -357,7 +358,11 @@ def main() -> None:
         if options.reference:
             sparse = {key: value[:1, :, ::4, ::4] for key, value in expected.items() if key in MAPS}
             kept = sparse | {"joints": expected["joints"], "pictures": small}
-            write_whole(options.reference, save({k: np.ascontiguousarray(v) for k, v in kept.items()}))
+            shapes = json.dumps(
+                {key: value.shape for key, value in weights.items() if value.dtype == np.float16}
+            )
+            tensors = {key: np.ascontiguousarray(value) for key, value in kept.items()}
+            write_whole(options.reference, save(tensors, {"shapes": shapes}))
     except UserError as error:
         sys.exit(str(error))
     digest = hashlib.sha256(content).hexdigest()
