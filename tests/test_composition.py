@@ -268,6 +268,23 @@ def test_a_head_counts_more_by_its_weight():
     assert loss(100, 30) == pytest.approx(4 * loss(100, 3), rel=1e-4)
 
 
+def test_what_the_person_uncovers_counts_as_much_as_the_person_where_one_camera_took_both():
+    target, before, after = pictures(1), torch.zeros(1, 1, *SIZE), torch.zeros(1, 1, *SIZE)
+    before[..., 10:20], after[..., 40:50] = 1, 1
+    inputs = make_inputs(pictures(1, 1), standing(1, SIZE), standing(1, SIZE, seed=1))
+    objective = Objective(LossConfig(person_weight=3.0), (0,))
+
+    def loss(column: int, same: bool) -> float:
+        wrong = target.clone()
+        wrong[..., column] += 0.5
+        batch = {"source_mask": before, "target_mask": after, "same_camera": torch.tensor([same])}
+        truth = make_truth(batch, before, after)
+        return objective.generator(None, Generated([wrong], []), [target], inputs, truth)[1]["l1"].item()
+
+    assert loss(15, True) == pytest.approx(loss(45, True)) == pytest.approx(4 * loss(30, True))
+    assert loss(45, False) == pytest.approx(loss(45, True)) and loss(15, False) == 0
+
+
 def a_background():
     """The background that an untrained composed generator makes of one pair."""
     generated = make_generator(composed()).transfer(pictures(1), standing(1, SIZE), standing(1, SIZE, seed=1))
