@@ -67,6 +67,7 @@ class Train:
     def run(self) -> int:
         from sdgan_lib.checkpoints import load_checkpoint, preset_from_dict
         from sdgan_lib.datasets import PersonPairs
+        from sdgan_lib.estimation import load_estimator
         from sdgan_lib.evaluation import held_out
         from sdgan_lib.presets import PRESETS
         from sdgan_lib.reports import too_few_for_tenths
@@ -90,7 +91,8 @@ class Train:
         if self.minutes is not None or self.steps is not None:
             budget = Budget(self.minutes or 10.0, self.steps)
         people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=preset.losses.reads_masks)
-        if self.evaluate:  # a fault of the test split is told before hours of training, not after
+        if self.evaluate:  # a fault of the test split, or of the estimator, is told before hours of training
+            load_estimator()
             if note := too_few_for_tenths(len(held_out(data))):
                 print(note)
         checkpoint = train(
@@ -182,6 +184,8 @@ class Evaluate:
     """folder of the data set"""
     out: Annotated[Path | None, _else("that of the one checkpoint.pt, or runs/evaluation")] = None
     """folder for metrics.json, table.md, gallery.png and deciles.png"""
+    joints: bool = True
+    """find the joints again in all pictures (pck, pckh), which takes longer than all the rest"""
     device: Device = "auto"
     """where to run"""
 
@@ -190,9 +194,11 @@ class Evaluate:
         from sdgan_lib.batches import pick_device
         from sdgan_lib.checkpoints import load_generator
         from sdgan_lib.datasets import PersonPairs
+        from sdgan_lib.estimation import load_estimator
 
         device = pick_device(self.device)
         test = evaluation.held_out(self.data)
+        estimator = load_estimator(device=device) if self.joints else None
         answers, generators = {}, []
         for name, (make, path) in self.named().items():
             if make == "generator":
@@ -201,7 +207,8 @@ class Evaluate:
             else:
                 answers[name] = evaluation.of_folder(path, test)
         train = PersonPairs(self.data, "train", pairs="all", masks=False)
-        result = evaluation.evaluate(answers | evaluation.references(train), test, device=device)
+        answered = answers | evaluation.references(train)
+        result = evaluation.evaluate(answered, test, estimator=estimator, device=device)
         print(reports.text_table(result.table()))
         alone = generators[0] if len(answers) == len(generators) == 1 else None
         written = reports.write_reports(result, answers, test, self.folder(), generator=alone, device=device)

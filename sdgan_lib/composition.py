@@ -28,8 +28,6 @@ RIM = 3
 """How far beyond a person's outline their surroundings may still be touched by them, in pixels at full size."""
 OUTSIDE = -4.0
 """Initial logit of a region outside its mask, as in :class:`sdgan_lib.generators.PartAttention`."""
-SHADE = -5.0
-"""Initial logit of the share of light that the target person's shadow takes from the background."""
 
 
 def widen(mask: Tensor, pixels: int) -> Tensor:
@@ -188,9 +186,9 @@ class ComposingHead(nn.Module):
 
     Inside the person a softmax mixes eleven candidates: the source picture moved by the ten body regions' maps, and
     new paint. Before anything is learned a region is preferred inside its target mask, and the silhouette is the union
-    of these masks. The head may darken the background, all channels alike: the target person's shadow falls on it. (A
-    shade that could lighten and colour it was tried: learning from pairs of two cameras, it painted a halo of the
-    other camera's colours round the person.)
+    of these masks. Nothing but the background is seen beside the person: a head that might shade it besides (the target
+    person's shadow falls on it) was tried in two forms, and painted halos and spots where pairs of two cameras, of
+    which the background can't be compared, had let it.
     """
 
     def __init__(self, in_channels: int, channels: int):
@@ -198,7 +196,7 @@ class ComposingHead(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels + 4, channels, 3, padding=1),
             nn.LeakyReLU(SLOPE),
-            nn.Conv2d(channels, 3 + len(REGIONS) + 1 + 1, 3, padding=1),
+            nn.Conv2d(channels, 3 + len(REGIONS) + 1, 3, padding=1),
         )
 
     def forward(
@@ -217,16 +215,15 @@ class ComposingHead(nn.Module):
             background among them, then the paint) and the logits ``[B, 1, h, w]`` of the target silhouette.
         """
         out = self.layers(torch.cat([features, background, known], 1)).contiguous()
-        painted, logits, outline, shade = out.float().split([3, len(REGIONS), 1, 1], 1)
+        painted, logits, outline = out.float().split([3, len(REGIONS), 1], 1)
         regions = masks[:, :BACKGROUND]
         prior = torch.cat([OUTSIDE * (1 - regions), torch.full_like(regions[:, :1], OUTSIDE / 2)], 1)
         share = (logits + prior).softmax(1)
         outline = outline + OUTSIDE * (masks[:, BACKGROUND:] - 0.5)
         alpha = outline.sigmoid()
         keep, paint = (alpha * share).split([BACKGROUND, 1], 1)
-        behind = (background + 1) * (1 - (shade + SHADE).sigmoid()) - 1
         kept = (keep[:, None] * candidates[:, :BACKGROUND].movedim(1, 2)).sum(2)
-        image = kept + paint * painted.tanh() + (1 - alpha) * behind
+        image = kept + paint * painted.tanh() + (1 - alpha) * background
         return image, torch.cat([keep, 1 - alpha, paint], 1), outline
 
 

@@ -5,8 +5,9 @@ An answer is data: a function from a batch (as :class:`PersonPairs` collates it,
 learning are all made into answers here, so that four systems with three seeds each are a longer dictionary.
 """
 
+import hashlib
+import math
 import re
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,10 @@ from tqdm import tqdm
 
 from sdgan_lib.batches import to_device
 from sdgan_lib.checkpoints import Metrics
+from sdgan_lib.composition import push_pull_fill, widen
 from sdgan_lib.datasets import PersonPairs, read_image
 from sdgan_lib.errors import Problem, UserError
+from sdgan_lib.estimation import Found, PoseEstimator
 from sdgan_lib.generators import Generator
 from sdgan_lib.images import from_uint8, opened, read_picture, upright_size
 from sdgan_lib.metrics import METRICS, image_metrics, pose_mask
@@ -29,7 +32,11 @@ from sdgan_lib.warping import limb_warps, warp_image
 Answer = Callable[[dict], Tensor]
 
 BATCH_SIZE = 16  # larger ones fall out of a processor's cache: 50 takes 1.1 times as long per pair
-REFERENCES = ("copy_source", "warp_only", "mean_picture")  # the answers of references()
+REFERENCES = ("copy_source", "warp_only", "fill_source", "mean_picture", "target_itself")  # of references()
+CEILING = "target_itself"
+"""The reference that no answer is expected to beat; of no use as one, as it looks at the target picture."""
+NOBODY = ("fill_source",)  # answers that show no person: there are no joints to be found
+FILL_MARGIN = 2  # pixels beyond the person's mask that fill_source takes out, too
 PICTURES = (".png", ".jpg", ".jpeg")
 STRIPS = (3, 5)  # pictures side by side, the generated one last: pose-gan's "iog" and PATN's "_vis"
 
@@ -48,6 +55,24 @@ def warp_only(batch: dict) -> Tensor:
     return warp_image(image, limb_warps(batch["source_pose"], batch["target_pose"], *image.shape[-2:]))
 
 
+def fill_source(batch: dict) -> Tensor:
+    """The source picture with the person taken out and the hole filled from around it: ``[B, 3, H, W]``.
+
+    What a background that was learned has to beat (``uncovered_l1``); nobody stands in the picture. The person is the
+    data set's own mask or, where it has none, the pose mask, beyond which some of the person stays.
+    """
+    image = batch["source_image"]
+    person = batch.get("source_mask")
+    if person is None:
+        person = pose_mask(batch["source_pose"], *image.shape[-2:])
+    return push_pull_fill(image, 1 - widen(person.to(image), FILL_MARGIN))
+
+
+def target_itself(batch: dict) -> Tensor:
+    """The target picture: the ceiling, and what of a metric is in the pictures themselves (``speckle``)."""
+    return batch["target_image"]
+
+
 def mean_picture(train: PersonPairs) -> Answer:
     """The mean of the pictures that occur in the pairs of ``train``, whatever is asked: the blindest answer."""
     indices = train.pairs.unique().tolist()
@@ -60,7 +85,8 @@ def mean_picture(train: PersonPairs) -> Answer:
 
 def references(train: PersonPairs) -> dict[str, Answer]:
     """The answers that need no learning, by name; every evaluation shows them beside the others."""
-    return dict(zip(REFERENCES, (copy_source, warp_only, mean_picture(train)), strict=True))
+    answers = copy_source, warp_only, fill_source, mean_picture(train), target_itself
+    return dict(zip(REFERENCES, answers, strict=True))
 
 
 def of_generator(generator: Generator) -> Answer:
@@ -192,12 +218,13 @@ class Evaluation:
         return {name: chosen for name, chosen in groups.items() if chosen.any()}
 
     def means(self) -> Metrics:
-        """``{group: {answer: {metric: mean}}}``; a pair for which a metric is undefined is left out of its mean."""
+        """``{group: {answer: {metric: mean}}}``; a pair for which a metric is undefined is left out of its mean.
+
+        A metric that is undefined for all pairs, or infinite (PSNR of the target itself), is left out: JSON has no
+        number for it.
+        """
         return {
-            group: {
-                answer: {metric: value[chosen].nanmean().item() for metric, value in metrics.items()}
-                for answer, metrics in self.values.items()
-            }
+            group: {answer: _finite_means(metrics, chosen) for answer, metrics in self.values.items()}
             for group, chosen in self.groups.items()
         }
 
@@ -216,25 +243,36 @@ class Evaluation:
 
     def _estimate(self, answers: Sequence[str], metric: str, chosen: Tensor) -> Estimate:
         values = torch.stack([self.values[answer][metric][chosen] for answer in answers])  # [seeds, pairs]
-        means = values.nanmean(1).tolist()
+        means = values.nanmean(1)
         people = [who for who, inside in zip(self.identities, chosen.tolist(), strict=True) if inside]
-        spread = statistics.stdev(means) if len(means) > 1 else float("nan")
-        return Estimate(statistics.fmean(means), spread, *interval(values.mean(0), people))
+        spread = means.std().item() if len(means) > 1 else float("nan")
+        return Estimate(means.mean().item(), spread, *interval(values.mean(0), people))
+
+
+def _finite_means(metrics: Mapping[str, Tensor], chosen: Tensor) -> dict[str, float]:
+    means = {metric: value[chosen].nanmean().item() for metric, value in metrics.items()}
+    return {metric: mean for metric, mean in means.items() if math.isfinite(mean)}
 
 
 def evaluate(
     answers: Mapping[str, Answer],
     test: PersonPairs,
     *,
+    estimator: PoseEstimator | None = None,
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
     quiet: bool = False,
 ) -> Evaluation:
     """Compare each answer with the target picture, on every pair of ``test``.
 
+    A data set without masks of the person has pose masks in their place, and no ``uncovered_l1``. That metric is
+    defined for pairs of one camera only: what the person hid is unknown of another camera's background.
+
     Args:
         answers: by name. The same system trained with several seeds: ``{"sdgan@0": ..., "sdgan@1": ...}``.
         test: pairs of the size that the generators were trained on.
+        estimator: finds the joints again in the answers' pictures, for ``pck`` and ``pckh``; without it they are NaN.
+            It takes longer than all the rest, although it looks at each different picture once.
         quiet: show no progress.
 
     Raises:
@@ -244,19 +282,25 @@ def evaluate(
         raise ValueError(f"nothing to evaluate: {len(answers)} answers, {len(test)} pairs")
     parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in answers}
     same_camera = []
+    find = None if estimator is None else _each_once(estimator)
     with torch.inference_mode():
         for batch in tqdm(DataLoader(test, batch_size), "evaluating", disable=quiet, dynamic_ncols=True):
             batch = to_device(batch, device)
-            same_camera.append(batch["same_camera"].bool().cpu())
-            target = batch["target_image"]
-            posed = pose_mask(batch["target_pose"], *target.shape[-2:])
+            same = batch["same_camera"].bool()
+            same_camera.append(same.cpu())
+            target, pose = batch["target_image"], batch["target_pose"]
+            posed = pose_mask(pose, *target.shape[-2:])
+            mask, before = batch.get("target_mask"), batch.get("source_mask")
+            if before is not None:
+                before = before * same.view(-1, 1, 1, 1)  # of another camera nothing is uncovered
             for name, answer in answers.items():
                 made = answer(batch)
                 if made.shape != target.shape:
                     raise ValueError(
                         f"answer {name!r} has shape {list(made.shape)}, its target {list(target.shape)}"
                     )
-                values = image_metrics(made, target, batch.get("target_mask"), posed)
+                found = None if find is None or name in NOBODY else find(made)
+                values = image_metrics(made, target, mask, posed, before, pose, found)
                 parts[name].append({metric: value.cpu() for metric, value in values.items()})
     joined = {
         name: {metric: torch.cat([part[metric] for part in of_name]) for metric in METRICS}
@@ -264,6 +308,22 @@ def evaluate(
     }
     people = tuple(identity(test.names[source]) for source in test.pairs[:, 0].tolist())
     return Evaluation(joined, torch.cat(same_camera), people)
+
+
+def _each_once(estimator: PoseEstimator) -> Callable[[Tensor], Found]:
+    """The estimator with a memory: sources and targets are in many pairs, and the mean picture answers all of them."""
+    known: dict[bytes, tuple[Tensor, Tensor]] = {}
+
+    def find(pictures: Tensor) -> Found:
+        digests = [
+            hashlib.sha256(picture.numpy()).digest() for picture in pictures.float().cpu().contiguous()
+        ]
+        new = {digest: i for i, digest in enumerate(digests) if digest not in known}
+        if new:
+            known.update(zip(new, zip(*estimator(pictures[list(new.values())]), strict=True), strict=True))
+        return Found(*map(torch.stack, zip(*(known[digest] for digest in digests), strict=True)))
+
+    return find
 
 
 def system_of(answer: str) -> str:

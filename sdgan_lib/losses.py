@@ -25,7 +25,8 @@ class LossConfig:
         adversarial_weight: of the generator's adversarial term.
         l1_weight: of the L1 term (100 in Deformable GAN).
         person_weight: how much more a pixel of the target's body regions counts in the L1 term than one of the
-            background (1 in PG2, 0 in Deformable GAN).
+            background (1 in PG2, 0 in Deformable GAN). With a composition so does a pixel that the source person
+            hid, else the silhouette would rather be too large than too small.
         head_weight: how much more, besides, a pixel of the person counts in the square round their face
             (:func:`sdgan_lib.pose.head_box`), where a few pixels decide whether somebody is recognised.
         nearest_weight: of the nearest-neighbour loss on the full-size picture.
@@ -280,7 +281,8 @@ class Objective:
         weights = None
         if truth is not None or config.person_weight or config.head_weight or config.ssim_weight:
             person = inputs.target_body if truth is None else truth.target_person
-            onto_person = config.person_weight * person
+            counted = person if truth is None else torch.maximum(person, truth.source_person)
+            onto_person = config.person_weight * counted
             if config.head_weight:
                 face = head_box(inputs.target_pose, *inputs.size)
                 onto_person = onto_person + config.head_weight * person * face

@@ -1,5 +1,8 @@
 """Metrics of pose-based person image generation: L1, PSNR, SSIM, mask-SSIM, and the first three on the person alone.
 
+Three more look where such pictures fail: what the person uncovers (a ghost), the head, and speckle. Two say how many of
+the target's joints an outside pose estimator finds again (:mod:`sdgan_lib.estimation`).
+
 All functions take pictures float ``[B, 3, H, W]`` in [-1, 1] and masks ``[B, 1, H, W]`` (bool, or 0 and 1), work in
 float64 (on the CPU where the pictures' device has none) and return one number per picture, float64 ``[B]``.
 
@@ -8,16 +11,22 @@ score pictures of 0 to 255, so [-1, 1] is shifted to [0, 2] first; a data range 
 SSIM of the signed values would be another number: one that grey pictures fail and black ones pass.
 """
 
+from functools import reduce
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sdgan_lib.estimation import Found, pck, pckh
 from sdgan_lib.pose import JOINT, JOINTS, SKELETON, check_pose, head_box
 
-METRICS = ("l1", "psnr", "ssim", "mask_ssim", "fg_l1", "fg_psnr", "fg_ssim")
-HIGHER_IS_BETTER = {name: not name.endswith("l1") for name in METRICS}
+METRICS = (
+    "l1", "psnr", "ssim", "mask_ssim", "fg_l1", "fg_psnr", "fg_ssim", "uncovered_l1", "head_l1", "speckle",
+    "pck", "pckh",
+)  # fmt: skip
+HIGHER_IS_BETTER = {name: None if name == "speckle" else not name.endswith("l1") for name in METRICS}
+"""None: neither is; a blur has no speckle, and the targets' own is best."""
 
 HEAD_BOX = 15  # pixels: side of the square of head_l1
 SPECKLE = 0.35  # of the [-1, 1] scale: chroma further than this from its neighbours' median is a speckle
@@ -169,34 +178,68 @@ def speckle(images: Tensor) -> Tensor:
     """
     chroma = _checked(images, images)[0].double()
     chroma = chroma - chroma.mean(1, keepdim=True)
-    around = F.pad(chroma, (1, 1, 1, 1), mode="replicate").unfold(2, 3, 1).unfold(3, 3, 1)
-    difference = (chroma - around.flatten(-2).median(-1).values).abs().amax(1)
+    difference = (chroma - _median_of_3x3(chroma)).abs().amax(1)
     return (difference > SPECKLE).double().mean((1, 2)) * 1e4
 
 
+def _median_of_3x3(maps: Tensor) -> Tensor:
+    """Median of each pixel's 3 x 3 neighbourhood, ``[B, C, H, W]``; the border is continued by its mirror image.
+
+    Columns of three are sorted, once for all the neighbourhoods that hold them; the median of the nine is the median of
+    the largest minimum, the median of medians and the smallest maximum (Smith 1996). Ten times as fast as a sort.
+    """
+
+    def median(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        return torch.maximum(torch.minimum(a, b), torch.minimum(torch.maximum(a, b), c))
+
+    def across(columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return columns[..., :-2], columns[..., 1:-1], columns[..., 2:]
+
+    padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
+    rows = padded[..., :-2, :], padded[..., 1:-1, :], padded[..., 2:, :]
+    low, high = reduce(torch.minimum, rows), reduce(torch.maximum, rows)
+    return median(
+        reduce(torch.maximum, across(low)),
+        median(*across(median(*rows))),
+        reduce(torch.minimum, across(high)),
+    )
+
+
 def image_metrics(
-    generated: Tensor, target: Tensor, mask: Tensor | None = None, pose_mask: Tensor | None = None
+    generated: Tensor,
+    target: Tensor,
+    mask: Tensor | None = None,
+    pose_mask: Tensor | None = None,
+    source_mask: Tensor | None = None,
+    pose: Tensor | None = None,
+    found: Found | None = None,
 ) -> dict[str, Tensor]:
     """All of :data:`METRICS`, ``{name: float64 [B]}``.
 
     Args:
-        mask: the person's pixels in the target picture, for the ``fg_`` metrics; without it ``pose_mask`` is used.
+        mask: the person's pixels in the target picture, for the ``fg_`` metrics and ``head_l1``; without it
+            ``pose_mask`` is used.
         pose_mask: of the target pose, from :func:`pose_mask`, for ``mask_ssim``.
+        source_mask: the person's pixels in the source picture, for ``uncovered_l1``, which needs ``mask`` too: a pose
+            mask ends inside the person's outline, so the person's own rim would pass for uncovered.
+        pose: of the target, for ``head_l1``, ``pck`` and ``pckh``.
+        found: what a pose estimator finds in the generated pictures, for ``pck`` and ``pckh``.
 
     Returns:
-        A metric that lacks its mask is NaN, as are the ``fg_`` metrics of a picture whose mask is empty.
+        A metric that lacks what it needs is NaN, as are the ``fg_`` metrics of a picture whose mask is empty.
     """
     a, b = _checked(generated, target)
     person = pose_mask if mask is None else mask
     inside = None if person is None else _checked_mask(person, a, "mask")
     posed = None if pose_mask is None else _checked_mask(pose_mask, a, "pose_mask")
+    before = None if source_mask is None else _checked_mask(source_mask, a, "source_mask")
+    whole = a, b, inside, posed, before, pose
     parts = []
     for start in range(0, len(a), CHUNK):
-        x, y, m, p = (None if t is None else t[start : start + CHUNK] for t in (a, b, inside, posed))
-        local = ssim_map(
-            x, y
-        )  # the costly step, shared by ssim and fg_ssim; its memory serves the next chunk
-        values = {"l1": l1(x, y), "psnr": psnr(x, y), "ssim": _inner_mean(local)}
+        x, y, m, p, s, j = (None if t is None else t[start : start + CHUNK] for t in whole)
+        # The costly step, shared by ssim and fg_ssim; its memory serves the next chunk.
+        local = ssim_map(x, y)
+        values = {"l1": l1(x, y), "psnr": psnr(x, y), "ssim": _inner_mean(local), "speckle": speckle(x)}
         if p is not None:
             values["mask_ssim"] = mask_ssim(x, y, p)
         if m is not None:
@@ -205,9 +248,17 @@ def image_metrics(
                 "fg_psnr": fg_psnr(x, y, m),
                 "fg_ssim": _mean_inside(local, m),
             }
+        if m is not None and j is not None:
+            values["head_l1"] = head_l1(x, y, j, m)
+        if s is not None and mask is not None:
+            values["uncovered_l1"] = uncovered_l1(x, y, s, m)
         undefined = torch.full_like(values["l1"], torch.nan)
         parts.append([values.get(name, undefined) for name in METRICS])
-    return {name: torch.cat(column) for name, column in zip(METRICS, zip(*parts, strict=True), strict=True)}
+    values = {name: torch.cat(column) for name, column in zip(METRICS, zip(*parts, strict=True), strict=True)}
+    if found is not None and pose is not None:
+        found, pose = Found(*map(_where_float64_is, found)), _where_float64_is(pose)
+        values |= {"pck": pck(found, pose), "pckh": pckh(found, pose)}
+    return values
 
 
 def pose_mask(pose: Tensor, height: int, width: int, radius: float = 4.0) -> Tensor:

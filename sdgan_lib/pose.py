@@ -140,7 +140,9 @@ def head_box(pose: Tensor, height: int, width: int, side: int | None = None) -> 
     """
     if side is None:
         side = max(3, 15 * height // 128 | 1)
-    centre = pose[:, FACE].float().nanmean(1).round()
+    # One by one: a list of indices would make a GPU wait for the host.
+    face = torch.stack([pose[:, joint] for joint in FACE], 1)
+    centre = face.float().nanmean(1).round()
     x = torch.arange(width, device=pose.device).view(1, 1, 1, width)
     y = torch.arange(height, device=pose.device).view(1, 1, height, 1)
     cx, cy = centre.view(-1, 2, 1, 1, 1).unbind(1)

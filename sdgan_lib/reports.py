@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from sdgan_lib.batches import to_device
 from sdgan_lib.checkpoints import ARCHITECTURE, CheckpointError, Metrics, Trained, read_exported
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.errors import Problem, UserError
-from sdgan_lib.evaluation import REFERENCES, Answer, Estimate, Evaluation, Table, warp_only
+from sdgan_lib.evaluation import CEILING, REFERENCES, Answer, Estimate, Evaluation, Table, warp_only
 from sdgan_lib.files import read_text, write_whole
 from sdgan_lib.generators import Generator
 from sdgan_lib.images import write_picture
@@ -27,22 +27,35 @@ from sdgan_lib.protocol import identity
 
 # --- tables -------------------------------------------------------------------------------------
 
-COLUMNS = ("fg_ssim", "fg_l1", "fg_psnr", "ssim", "l1", "psnr", "mask_ssim")
+PERSON = ("fg_ssim", "fg_l1", "fg_psnr", "head_l1", "pck", "pckh")
+PLACE = ("uncovered_l1", "speckle", "ssim", "l1", "psnr", "mask_ssim")
+COLUMNS = PERSON + PLACE
 """Metrics in the order of the tables, those of the person alone first."""
 
-HEADLINES = ("fg_ssim", "fg_l1")
+HEADLINES = ("fg_ssim", "fg_l1", "pck")
 """Metrics whose intervals are shown; those of all are in the evaluation's own table."""
 
 NOTES = """\
-l1, fg_l1: lower is better, pictures in [-1, 1]; psnr in dB; fg_: over the person's pixels only.
+l1 of any kind: lower is better, pictures in [-1, 1]; psnr in dB; target_itself is the ceiling.
+fg_: over the person's pixels only; head_l1: over those near the face.
+pck, pckh: share of the joints that a pose estimator finds again, within a quarter of the
+torso or half of the head.
+uncovered_l1: over what the person hid in the source picture and no longer does, in pairs of
+one camera, where the data set has masks; fill_source is the floor that has to be beaten.
+speckle: stray pixels per 10,000; good is the target's own, a blur has none.
 mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead."""
+
+UNDEFINED = "–"
 
 
 def from_means(metrics: Metrics) -> Table:
-    """The table of what ``metrics.json`` or an exported file holds: means, with neither spread nor intervals."""
+    """The table of what ``metrics.json`` or an exported file holds: means, with neither spread nor intervals.
+
+    A metric that is not there (undefined, or younger than the file) is NaN.
+    """
     return {
         group: {
-            answer: {metric: Estimate(mean) for metric, mean in values.items()}
+            answer: {metric: Estimate(values.get(metric, math.nan)) for metric in COLUMNS}
             for answer, values in answers.items()
         }
         for group, answers in metrics.items()
@@ -50,19 +63,23 @@ def from_means(metrics: Metrics) -> Table:
 
 
 def text_table(table: Table) -> str:
-    """A table as text, one block per group of pairs; ``*`` marks the best of a column, intervals stand below."""
+    """A table as text, two blocks per group of pairs: the metrics of the person, then those of the place and of all.
+
+    ``*`` marks the best of a column, the ceiling aside; intervals stand below.
+    """
     lines = []
     for group, systems in table.items():
-        rows = [[f"{group.replace('_', '-')} pairs", *COLUMNS], *_rows(systems, mark="*")]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for first, *cells in rows:
-            aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-            lines.append("  ".join([first.ljust(widths[0]), *aligned]).rstrip())
-        warp = systems.get("warp_only")
-        learned = [name for name in systems if name not in REFERENCES]
-        lines += [
-            f"{name}: {'; '.join(_headline(m, systems[name], warp) for m in HEADLINES)}" for name in learned
-        ]
+        for columns in (PERSON, PLACE):
+            rows = [[f"{group.replace('_', '-')} pairs", *columns], *_rows(systems, columns, mark="*")]
+            widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+            for first, *cells in rows:
+                aligned = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+                lines.append("  ".join([first.ljust(widths[0]), *aligned]).rstrip())
+            lines.append("")
+        lines.pop()
+        for name in (name for name in systems if name not in REFERENCES):
+            measured = [metric for metric in HEADLINES if not math.isnan(systems[name][metric].mean)]
+            lines.append(f"{name}: {'; '.join(_headline(metric, name, systems) for metric in measured)}")
         lines.append("")
     return "\n".join([*lines, NOTES])
 
@@ -78,7 +95,7 @@ def markdown_table(table: Table, names: Mapping[str, str] | None = None) -> str:
     for group, systems in table.items():
         shown = [m for m in HEADLINES if any(math.isfinite(values[m].low) for values in systems.values())]
         rows = [[f"{group.replace('_', ' ')} pairs", *COLUMNS, *(f"{metric}, 95 %" for metric in shown)]]
-        for name, *cells in _rows(systems):
+        for name, *cells in _rows(systems, COLUMNS):
             rows.append([(names or {}).get(name, name), *cells, *(_ends(m, systems[name][m]) for m in shown)])
         lines = [f"| {' | '.join(row)} |" for row in rows]
         lines.insert(1, "|---" * len(rows[0]) + "|")
@@ -86,39 +103,54 @@ def markdown_table(table: Table, names: Mapping[str, str] | None = None) -> str:
     return "\n\n".join(blocks)
 
 
-def _rows(systems: Mapping[str, Mapping[str, Estimate]], mark: str = "") -> list[list[str]]:
-    """System and :data:`COLUMNS` of each row, with the spread over seeds where there is one."""
+def _rows(
+    systems: Mapping[str, Mapping[str, Estimate]], columns: Sequence[str], mark: str = ""
+) -> list[list[str]]:
+    """System and ``columns`` of each row, with the spread over seeds where there is one."""
     rows = []
     for system, values in systems.items():
         cells = []
-        for metric in COLUMNS:
-            column = [other[metric].mean for other in systems.values()]
-            best = max(column) if HIGHER_IS_BETTER[metric] else min(column)
+        for metric in columns:
             spread = values[metric].spread
             cell = _number(metric, values[metric].mean)
             cell += "" if math.isnan(spread) else f" ± {_number(metric, spread)}"
-            cells.append(cell + (mark if values[metric].mean == best else " " * len(mark)))
+            best = system != CEILING and values[metric].mean == _best(metric, systems)
+            cells.append(cell + (mark if best else " " * len(mark)))
         rows.append([system, *cells])
     return rows
 
 
-def _headline(metric: str, values: Mapping[str, Estimate], warp: Mapping[str, Estimate] | None) -> str:
-    """One figure of a system, its interval, and its ratio to that of limbs that are only moved."""
-    value = values[metric]
+def _best(metric: str, systems: Mapping[str, Mapping[str, Estimate]]) -> float | None:
+    """The best mean of a column, that of the ceiling aside; None where none is defined or more is not better."""
+    column = [values[metric].mean for name, values in systems.items() if name != CEILING]
+    column = [mean for mean in column if not math.isnan(mean)]
+    if not column or HIGHER_IS_BETTER[metric] is None:
+        return None
+    return max(column) if HIGHER_IS_BETTER[metric] else min(column)
+
+
+def _headline(metric: str, system: str, systems: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """One figure of a system, its interval, and its ratio to that of limbs that are only moved, or to the ceiling."""
+    value = systems[system][metric]
+    other = CEILING if metric == "pck" else "warp_only"
     text = f"{metric} {_number(metric, value.mean)}"
     if math.isfinite(value.low):
         text += f" (95 % over people: {_ends(metric, value)})"
-    if warp and warp[metric].mean:
-        text += f", {value.mean / warp[metric].mean:.2f} x warp_only"
+    if other in systems and systems[other][metric].mean:
+        text += f", {value.mean / systems[other][metric].mean:.2f} x {other}"
     return text
 
 
 def _ends(metric: str, value: Estimate) -> str:
+    if math.isnan(value.low):
+        return UNDEFINED
     return f"{_number(metric, value.low)} to {_number(metric, value.high)}"
 
 
 def _number(metric: str, value: float) -> str:
-    return f"{value:.{2 if 'psnr' in metric else 3}f}"
+    if not math.isfinite(value):
+        return UNDEFINED
+    return f"{value:.{2 if 'psnr' in metric or metric == 'speckle' else 3}f}"
 
 
 # --- pictures -----------------------------------------------------------------------------------
@@ -331,8 +363,12 @@ from what the file itself holds.
 ## What it reaches
 
 {test}.
-Beside this file stand the answers that need no learning. `fg_` metrics are over the person's pixels only; `l1` and
-`fg_l1`: lower is better, pictures in [-1, 1]; `psnr` in dB.
+Beside this file stand the answers that need no learning. `fg_` metrics are over the person's pixels only, `head_l1`
+over those near the face, `uncovered_l1` over what the person hid in the source picture and no longer does (in pairs of
+one camera). `l1` of any kind: lower is better, pictures in [-1, 1]; `psnr` in dB. `speckle` counts stray pixels per
+10,000: good is the target's own. `pck` and `pckh`: the share of the target's joints that a pose estimator (MoveNet
+Thunder) finds again within a quarter of the torso, or half of the head; good is the target's own. "–": not measured, or
+undefined.
 
 {tables}
 {pictures}
@@ -363,8 +399,10 @@ CARD_NAMES = {
     "model": "this file",
     "warp_only": "limbs warped, no network",
     "copy_source": "source copied",
+    "fill_source": "source without the person, filled",
     "mean_picture": "mean training picture",
     "mean_image": "mean training picture",  # its name in older files
+    "target_itself": "the target itself",
 }
 """What answers are called in a card, in the order of its tables."""
 

@@ -61,6 +61,9 @@ def test_the_main_job_leaves_its_results(run):
     assert {g: list(a) for g, a in metrics.items()} == {
         g: ["model", *REFERENCES] for g in ("same_camera", "all")
     }
+    found = {name: means["pck"] for name, means in metrics["all"].items() if "pck" in means}
+    assert found.keys() == {"model", *REFERENCES} - {"fill_source"}  # nobody is in the filled source
+    assert found["target_itself"] > 0.8 > found["copy_source"]
     state = load_checkpoint(run / "checkpoint.pt")
     assert (state["step"], state["seed"], state["preset"]["generator"]["width"]) == (12, 3, 4)
     with Image.open(run / "gallery.png") as gallery:

@@ -107,12 +107,11 @@ def test_the_head_mixes_by_hand():
     prior = torch.cat([-4 * (1 - masks[:, :10]), torch.full((1, 1, 2, 2), -2.0)], 1)
     share = (out[:, 3:14] + prior).exp()
     share = share / share.sum(1, keepdim=True)
-    alpha = 1 / (1 + (-out[:, 14:15] + 4 * (masks[:, 10:] - 0.5)).exp())
+    alpha = 1 / (1 + (-out[:, 14:] + 4 * (masks[:, 10:] - 0.5)).exp())
     person = (
         sum(share[:, k : k + 1] * candidates[:, k] for k in range(10)) + share[:, 10:] * out[:, :3].tanh()
     )
-    behind = (place + 1) * (1 - 1 / (1 + (5 - out[:, 15:]).exp())) - 1
-    torch.testing.assert_close(image, alpha * person + (1 - alpha) * behind)
+    torch.testing.assert_close(image, alpha * person + (1 - alpha) * place)
     torch.testing.assert_close(attention.sum(1), torch.ones(1, 2, 2))
     torch.testing.assert_close(attention[:, BACKGROUND], 1 - alpha[:, 0])
     torch.testing.assert_close(outline.sigmoid(), alpha)
@@ -154,11 +153,16 @@ def test_pictures_of_every_scale_with_each_switch(changes, size):
     assert (made.background is None) == ("composition" in changes)
 
 
-def test_switches_are_off_in_every_preset_and_no_weight_is_added():
-    for preset in PRESETS.values():
-        config = preset.generator
-        assert not (config.composition or config.lookup or config.blocks or config.levels)
-    names = make_generator(PRESETS["sdgan"].generator).state_dict()
+def test_the_additions_are_sdgans_alone_and_the_paper_has_none():
+    for name, preset in PRESETS.items():
+        config, losses = preset.generator, preset.losses
+        added = config.composition, config.lookup, config.blocks, losses.head_weight, losses.feature_weight
+        if name in ("sdgan", "sdgan-large"):
+            assert all(added) and losses.silhouette_weight and losses.background_weight and losses.ssim_weight
+        else:
+            assert not (any(added) or config.levels or losses.reads_masks or losses.ssim_weight)
+    with torch.device("meta"):
+        names = make_generator(PRESETS["sdgan-paper"].generator).state_dict()
     assert not [name for name in names if name.startswith(("background", "lookup", "blocks"))]
 
 
@@ -262,6 +266,23 @@ def test_a_head_counts_more_by_its_weight():
 
     assert loss(y, x) == pytest.approx(2 * loss(100, 30), rel=1e-4)
     assert loss(100, 30) == pytest.approx(4 * loss(100, 3), rel=1e-4)
+
+
+def test_what_the_person_uncovers_counts_as_much_as_the_person_where_one_camera_took_both():
+    target, before, after = pictures(1), torch.zeros(1, 1, *SIZE), torch.zeros(1, 1, *SIZE)
+    before[..., 10:20], after[..., 40:50] = 1, 1
+    inputs = make_inputs(pictures(1, 1), standing(1, SIZE), standing(1, SIZE, seed=1))
+    objective = Objective(LossConfig(person_weight=3.0), (0,))
+
+    def loss(column: int, same: bool) -> float:
+        wrong = target.clone()
+        wrong[..., column] += 0.5
+        batch = {"source_mask": before, "target_mask": after, "same_camera": torch.tensor([same])}
+        truth = make_truth(batch, before, after)
+        return objective.generator(None, Generated([wrong], []), [target], inputs, truth)[1]["l1"].item()
+
+    assert loss(15, True) == pytest.approx(loss(45, True)) == pytest.approx(4 * loss(30, True))
+    assert loss(45, False) == pytest.approx(loss(45, True)) and loss(15, False) == 0
 
 
 def a_background():

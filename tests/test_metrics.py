@@ -7,11 +7,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter, median_filter
 from skimage.draw import disk, polygon
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.morphology import dilation, erosion
 from skimage.transform import resize
 
+from sdgan_lib.estimation import Found, pck, pckh
 from sdgan_lib.metrics import (
     HIGHER_IS_BETTER,
     METRICS,
@@ -42,6 +44,13 @@ STANDING = {  # a person standing in a 128x64 picture, (x, y)
 
 def standing_pose() -> torch.Tensor:
     return torch.tensor([STANDING[name] for name in JOINT], dtype=torch.float32)[None]
+
+
+def found_near(pose: torch.Tensor, pixels: float = 3.0) -> Found:
+    """What an estimator could have found: each joint off by some ``pixels``, and some of them not seen."""
+    generator = torch.Generator().manual_seed(8)
+    off = pixels * torch.randn(pose.shape, generator=generator)
+    return Found(pose + off, torch.rand(pose.shape[:2], generator=generator))
 
 
 def scenes(count: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
@@ -275,21 +284,30 @@ def test_image_metrics_holds_each_metric_across_chunks():
     generated, target = scenes(9, 48, 32, seed=20), scenes(9, 48, 32, seed=21)
     mask = torch.rand(9, 1, 48, 32, generator=torch.Generator().manual_seed(3)) < 0.4
     posed = pose_mask(standing_pose().expand(9, -1, -1) * 0.4, 48, 32)
-    values = image_metrics(generated, target, mask, posed)
+    before = torch.rand(9, 1, 48, 32, generator=torch.Generator().manual_seed(5)) < 0.4
+    pose = standing_pose().expand(9, -1, -1) * 0.4 + torch.arange(9).view(9, 1, 1)
+    found = found_near(pose)
+    values = image_metrics(generated, target, mask, posed, before, pose, found)
     assert tuple(values) == METRICS == tuple(HIGHER_IS_BETTER)
     expected = {
         "l1": l1(generated, target), "psnr": psnr(generated, target), "ssim": ssim(generated, target),
         "mask_ssim": mask_ssim(generated, target, posed), "fg_l1": fg_l1(generated, target, mask),
         "fg_psnr": fg_psnr(generated, target, mask), "fg_ssim": fg_ssim(generated, target, mask),
+        "uncovered_l1": uncovered_l1(generated, target, before, mask),
+        "head_l1": head_l1(generated, target, pose, mask), "speckle": speckle(generated),
+        "pck": pck(found, pose), "pckh": pckh(found, pose),
     }  # fmt: skip
     for name, value in values.items():
         assert value.shape == (9,) and value.dtype == torch.float64
         torch.testing.assert_close(value, expected[name])
-    fallback = image_metrics(generated, target, pose_mask=posed)
+    fallback = image_metrics(generated, target, pose_mask=posed, source_mask=before, pose=pose)
     torch.testing.assert_close(fallback["fg_l1"], fg_l1(generated, target, posed))
+    torch.testing.assert_close(fallback["head_l1"], head_l1(generated, target, pose, posed))
+    assert fallback["uncovered_l1"].isnan().all()  # a pose mask would not do
     bare = image_metrics(generated, target)
     torch.testing.assert_close(bare["ssim"], expected["ssim"])
-    assert bare["fg_ssim"].isnan().all() and bare["mask_ssim"].isnan().all()
+    for name in ("fg_ssim", "mask_ssim", "uncovered_l1", "head_l1", "pck", "pckh"):
+        assert bare[name].isnan().all()
 
 
 @settings(deadline=None, max_examples=25)
@@ -305,9 +323,13 @@ def test_metrics_are_symmetric_bounded_and_best_for_equal_images(seed, amount, h
     generated = (target + amount * torch.randn(target.shape, generator=generator)).clamp(-1, 1)
     mask = torch.rand(1, 1, height, width, generator=generator) < 0.5
     mask[..., 0, 0] = True
-    there, back = image_metrics(generated, target, mask, mask), image_metrics(target, generated, mask, mask)
-    equal = image_metrics(target, target, mask, mask)
+    pose = torch.zeros(1, 18, 2)
+    given = mask, mask, ~mask, pose, Found(pose, torch.ones(1, 18))
+    there, back = image_metrics(generated, target, *given), image_metrics(target, generated, *given)
+    equal = image_metrics(target, target, *given)
     for name in METRICS:
+        if HIGHER_IS_BETTER[name] is None:  # speckle: it looks at one picture only
+            continue
         torch.testing.assert_close(there[name], back[name])
         assert (equal[name] >= there[name]) if HIGHER_IS_BETTER[name] else (equal[name] <= there[name]), name
     assert -1 <= there["ssim"] <= 1 and 0 <= there["l1"] <= 2
@@ -363,11 +385,15 @@ class OnAppleGpu(torch.Tensor):
 def test_on_a_device_without_float64_the_metrics_are_computed_on_the_cpu():
     generated, target = scenes(5, 48, 32, seed=22), scenes(5, 48, 32, seed=23)
     mask = torch.rand(5, 1, 48, 32, generator=torch.Generator().manual_seed(4)) < 0.4
+    pose = standing_pose().expand(5, -1, -1) * 0.4
     there = [x.as_subclass(OnAppleGpu) for x in (generated, target, mask)]
     with pytest.raises(TypeError, match="float64"):
         there[0].double()
-    values = image_metrics(*there, pose_mask=there[2])
-    expected = image_metrics(generated, target, mask, mask)
+    found = found_near(pose)
+    others = (x.as_subclass(OnAppleGpu) for x in (mask, ~mask, pose))
+    values = image_metrics(*there, *others, Found(*(x.as_subclass(OnAppleGpu) for x in found)))
+    expected = image_metrics(generated, target, mask, mask, ~mask, pose, found)
+    assert all(value.isfinite().all() for value in expected.values())
     for name in METRICS:
         assert type(values[name]) is torch.Tensor and torch.equal(values[name], expected[name])
     for metric in (fg_l1, fg_ssim, mask_ssim):
@@ -418,6 +444,41 @@ def test_speckle_counts_single_pixels_of_another_colour():
     spotted[1, :, 0, 0] = torch.tensor([-0.6, 0.0, 0.0])  # a corner, continued outwards: four of nine
     assert speckle(clean).tolist() == [0, 0, 0]
     assert speckle(spotted).tolist() == pytest.approx([10, 10, 0])
+
+
+def test_speckle_equals_a_median_filter():
+    pictures = scenes(3, 40, 30, seed=25)
+    pictures += 0.4 * torch.randn(pictures.shape, generator=torch.Generator().manual_seed(6))
+    pictures = pictures.clamp(-1, 1)
+    expected = []
+    for picture in pictures.double().numpy():
+        chroma = picture - picture.mean(0)
+        smooth = np.stack([median_filter(channel, size=3, mode="reflect") for channel in chroma])
+        expected.append(1e4 * (np.abs(chroma - smooth).max(0) > 0.35).mean())
+    assert min(expected) > 100
+    assert speckle(pictures).tolist() == pytest.approx(expected)
+
+
+def test_a_copy_a_shift_a_blur_and_noise_rank_as_they_should():
+    """A copy is perfect; a blur costs less L1 than a shift and has no speckle; noise has all the speckle."""
+    target = scenes(4, 64, 48, seed=26)
+    noise = 0.4 * torch.randn(target.shape, generator=torch.Generator().manual_seed(7))
+    made = {
+        "copy": target,
+        "blur": torch.from_numpy(gaussian_filter(target.numpy(), (0, 0, 1, 1), mode="nearest")),
+        "shift": target.roll(6, -1),
+        "noise": (target + noise).clamp(-1, 1),
+    }
+    mask, before = torch.zeros(4, 1, 64, 48), torch.zeros(4, 1, 64, 48)
+    mask[..., 4:60, 8:30], before[..., 4:60, 20:42] = 1, 1
+    pose = standing_pose().expand(4, -1, -1) * 0.5
+    found = {name: image_metrics(x, target, mask, mask, before, pose) for name, x in made.items()}
+    for metric in ("uncovered_l1", "head_l1", "fg_l1", "l1"):
+        means = {name: values[metric].mean().item() for name, values in found.items()}
+        assert 0 == means["copy"] < means["blur"] < min(means["shift"], means["noise"]), metric
+    specks = {name: values["speckle"].mean().item() for name, values in found.items()}
+    assert specks["blur"] <= specks["copy"] and specks["noise"] > 50 + specks["copy"]
+    assert specks["shift"] == pytest.approx(specks["copy"], abs=10)  # it does not know where things belong
 
 
 def test_filling_by_push_pull_is_the_floor_of_uncovered_l1():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.render import export, scene
+from data.render import export, more, scene
 from data.render.backgrounds import names as panoramas
 from sdgan_lib.pose import JOINTS, REQUIRED
 
@@ -219,6 +219,7 @@ def stated(rows: list[dict[str, str]], points: np.ndarray, masks: np.ndarray) ->
         f"identity and view (0–{VIEWS - 1})",
         f"with {spelled[scene.SS**2]} times oversampling",
         f"JPEG quality {export.JPEG['quality']}",
+        f"goes on with identities from {more.FIRST:04d} on, up to {more.MOST:,} of them",
         f"Backgrounds: {spelled[len(panoramas())]} panoramas serve all identities",
     ]
 
@@ -230,7 +231,7 @@ NOT_OF_THE_DATA = (
     r"A joint is −1",
     r"1-bit",
     r"\d{4}'s camera \d",
-    r"0\.1 to 0\.2 s per picture and core",
+    r"0\.1 to 0\.2 s per picture and core|some 30 people a minute and core",
     r"CC0 1\.0|publicdomain/zero/1\.0|\(0\.6\.2\)|1\.7\.0",  # licences and packages
 )
 

@@ -23,7 +23,7 @@ from sdgan_lib.checkpoints import (
 from sdgan_lib.cli import Evaluate, main
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.errors import UserError
-from sdgan_lib.evaluation import Estimate, evaluate, of_generator, references, warp_only
+from sdgan_lib.evaluation import REFERENCES, Estimate, evaluate, of_generator, references, warp_only
 from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.images import to_uint8
 from sdgan_lib.metrics import METRICS
@@ -69,6 +69,8 @@ def result(root, test, generator):
 
 # --- tables ---------------------------------------------------------------------------------------
 
+TWO_DIGITS = ("psnr", "fg_psnr", "speckle")
+
 
 @pytest.mark.parametrize(
     ("write", "gap", "titles"),
@@ -79,16 +81,22 @@ def result(root, test, generator):
 )
 def test_tables_hold_each_figure_in_the_column_of_its_metric(write, gap, titles, result):
     table = result.table()
-    blocks = write(table).split("\n\n")
-    for (group, systems), block in zip(table.items(), blocks, strict=False):
-        (title, *columns), *rows = (re.split(gap, line.strip("| ")) for line in block.splitlines())
-        assert title == titles[group]
-        found = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in rows if row[0] in systems}
+    shown, columns = {}, []
+    for line in write(table).splitlines():
+        first, *cells = re.split(gap, line.strip("| "))
+        if first in titles.values():
+            columns = cells
+            of_group = shown.setdefault(first, {})
+            assert write is markdown_table or len(line) <= 80  # of a terminal
+        elif first in table["all"]:
+            of_group.setdefault(first, {}).update(zip(columns, cells, strict=True))
+    for group, systems in table.items():
+        found = shown[titles[group]]
         assert set(found) == set(systems)
         for system, values in systems.items():
             for metric in METRICS:
-                mean = f"{values[metric].mean:.{2 if 'psnr' in metric else 3}f}"
-                assert found[system][metric].rstrip("*") == mean
+                mean = f"{values[metric].mean:.{2 if metric in TWO_DIGITS else 3}f}"
+                assert found[system][metric].rstrip("*") == re.sub("inf|nan", "–", mean)
             if write is markdown_table:
                 ends = f"{values['fg_ssim'].low:.3f} to {values['fg_ssim'].high:.3f}"
                 assert found[system]["fg_ssim, 95 %"] == ends
@@ -100,16 +108,47 @@ def table_of(**means):
 
 def test_the_best_of_a_column_is_marked_and_spread_and_interval_shown_where_there_are_any():
     table = table_of(new=(0.5, 0.01, 0.4, 0.625), warp_only=(0.25,))
-    new, warp, headline, *_ = text_table(table).splitlines()[1:]
-    assert new.count("0.500 ± 0.010*") == 3 and new.count("0.50 ± 0.01*") == 2  # higher is better
-    assert warp.count("0.250*") == 2 and warp.count("*") == 2  # l1 and fg_l1
+    _, person, person_warp, _, _, place, place_warp, headline, *_ = text_table(table).splitlines()
+    new, warp = person + place, person_warp + place_warp
+    assert new.count("0.500 ± 0.010*") == 5 and new.count("0.50 ± 0.01*") == 2  # higher is better
+    assert (
+        warp.count("0.250*") == 4 and warp.count("*") == 4
+    )  # l1, fg_l1, head_l1 and uncovered_l1; not speckle
     one = "0.500 (95 % over people: 0.400 to 0.625), 2.00 x warp_only"
-    assert headline == f"new: fg_ssim {one}; fg_l1 {one}"
+    assert headline == f"new: fg_ssim {one}; fg_l1 {one}; pck {one.partition(',')[0]}"
+    ceiling = table | {"all": table["all"] | table_of(target_itself=(0.8,))["all"]}
+    assert (
+        ", 0.62 x target_itself" in text_table(ceiling) and ceiling["all"]["new"]["pck"].mean / 0.8 == 0.625
+    )
     plain = table_of(new=(0.5,))
-    assert text_table(plain).splitlines()[2] == "new: fg_ssim 0.500; fg_l1 0.500"
+    assert text_table(plain).splitlines()[5] == "new: fg_ssim 0.500; fg_l1 0.500; pck 0.500"
+    plain["all"]["new"]["pck"] = Estimate(float("nan"))  # not measured
+    assert text_table(plain).splitlines()[5] == "new: fg_ssim 0.500; fg_l1 0.500"
     assert "| 0.500 ± 0.010 |" in markdown_table(table) and "| 0.400 to 0.625 |" in markdown_table(table)
     assert "*" not in markdown_table(table) and "95 %" not in markdown_table(plain)
     assert "| theirs |" in markdown_table(plain, {"new": "theirs"})
+
+
+def test_the_ceiling_is_not_marked_as_the_best_and_what_is_undefined_is_a_dash():
+    table = table_of(new=(0.5,), warp_only=(0.25,), target_itself=(1.0,))
+    tied = table_of(new=(0.5,), target_itself=(0.5,))
+    both = text_table(table | {"tied": tied["all"]}).splitlines()
+    marks = sum(line.count("*") for line in both if line.startswith("new "))
+    assert marks == 7 + 11  # of the eleven metrics with a best, first all but those of L1, then all
+    rows = [line for line in text_table(tied).splitlines() if line.startswith("target_itself")]
+    assert len(rows) == 2 and "*" not in "".join(rows)
+    for name in ("new", "target_itself"):
+        table["all"][name]["uncovered_l1"] = Estimate(float("nan"))
+        table["all"][name]["psnr"] = Estimate(float("inf"))
+    text, markdown = text_table(table), markdown_table(table)
+    for name, dashes in {"new": 2, "warp_only": 0, "target_itself": 2}.items():
+        for lines in (text.splitlines(), markdown.replace("| ", "").splitlines()):
+            assert "".join(line for line in lines if line.startswith(name)).count("–") == dashes
+    assert re.search(r"nan|inf", text + markdown) is None
+    table["all"]["warp_only"]["fg_ssim"] = Estimate(0.3, low=0.2, high=0.4)  # the others have no interval
+    assert markdown_table(table).count("| – |") == 4 + 2 and "– to –" not in markdown_table(table)
+    place = next(line for line in text.splitlines()[5:] if line.startswith("warp_only"))
+    assert place.split()[1] == "0.250*"  # the only uncovered_l1 that is defined is the best
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -209,6 +248,7 @@ def test_the_files_of_an_evaluation(result, test, generator, tmp_path):
     assert sorted(written) == sorted((tmp_path / "new").iterdir())
     content = json.loads(written[0].read_text())
     assert content["metrics"] == result.means()
+    assert not re.search("NaN|Infinity", written[0].read_text())  # of which JSON knows nothing
     groups = {"same_camera": int(result.same_camera.sum()), "all": len(test)}
     assert content["test"] == test.description() | {"groups": groups}
     assert written[1].read_text() == markdown_table(result.table()) + "\n"
@@ -269,10 +309,11 @@ def test_generators_and_pictures_of_other_programs_are_evaluated_at_once(root, t
         picture.save(tmp_path / "theirs" / f"{pair['source_name']}___{pair['target_name']}_vis.png")
     command = ["evaluate", *(tmp_path / f"net@{s}" / "checkpoint.pt" for s in (0, 1))]
     command += ["--pictures", f"theirs={tmp_path / 'theirs'}", "--data", root, "--out", tmp_path / "all"]
+    command += ["--no-joints"]
     assert main([str(part) for part in [*command, "--device", "cpu"]]) == 0
     metrics = json.loads((tmp_path / "all" / "metrics.json").read_text())["metrics"]
-    assert list(metrics["all"]) == ["net@0", "net@1", "theirs", "copy_source", "warp_only", "mean_picture"]
-    assert metrics["all"]["theirs"]["fg_ssim"] == pytest.approx(1)
+    assert list(metrics["all"]) == ["net@0", "net@1", "theirs", *REFERENCES]
+    assert metrics["all"]["theirs"]["fg_ssim"] == pytest.approx(1) and "pck" not in metrics["all"]["theirs"]
     out = capsys.readouterr().out
     assert (
         re.search(r"\nnet +0\.\d+ ± 0\.000", out)
@@ -318,10 +359,29 @@ def test_a_card_needs_metrics_and_shows_them(exported, holds, result):
     table = from_means(result.means())
     for systems in table.values():
         for values in systems.values():
-            numbers = (
-                f"{values[m].mean:.{2 if 'psnr' in m else 3}f}" for m in ("fg_ssim", "fg_l1", "fg_psnr")
-            )
-            assert f"| {' | '.join(numbers)} |" in card
+            means = {metric: values[metric].mean for metric in ("fg_ssim", "fg_l1", "fg_psnr", "head_l1")}
+            numbers = (f"{mean:.{2 if m in TWO_DIGITS else 3}f}" for m, mean in means.items())
+            assert f"| {' | '.join(numbers)} |".replace("nan", "–") in card
+
+
+def test_a_card_of_a_file_with_older_metrics_has_dashes_for_what_it_lacks(exported, holds, result):
+    young = {"uncovered_l1", "head_l1", "speckle", "pck", "pckh"}
+    older = {
+        group: {
+            name: {metric: mean for metric, mean in means.items() if metric not in young}
+            for name, means in answers.items()
+            if name in ("model", "copy_source")
+        }
+        for group, answers in result.means().items()
+    }
+    holds(metrics=older)
+    lines = model_card(exported).splitlines()
+    for start in ("| this file |", "| source copied |"):
+        assert [line.count("| – ") for line in lines if line.startswith(start)] == [len(young)] * 2
+    assert "target itself |" not in model_card(exported)
+    holds()
+    lines = model_card(exported).splitlines()
+    assert [line.count("| – ") for line in lines if line.startswith("| this file")] == [2, 2]  # no estimator
 
 
 def test_a_card_tells_the_data_of_its_own_training_or_that_they_are_not_recorded(exported, holds):
@@ -355,9 +415,9 @@ def test_a_card_names_every_option_that_the_preset_does_not_imply(exported, hold
     assert line == "python -m sdgan_lib train --system sdgan --steps 1234 --seed 5 --data DATA --name NAME"
     assert "differs from the preset" not in card
     other = laptop.with_width(24)
-    other = replace(other, recipe=replace(other.recipe, batch_size=3, pairs="all", flip=False))
+    other = replace(other, recipe=replace(other.recipe, batch_size=3, pairs="same-camera", flip=False))
     line, card = command(other)
-    assert "--width 24 --batch-size 3 --pairs all --data" in line
+    assert "--width 24 --batch-size 3 --pairs same-camera --data" in line
     assert "differs from the preset: `recipe.flip` is False." in card
     line, _ = command(PRESETS["baseline-paper"].with_width(32))
     assert "--system baseline-paper --steps 1234 --seed 5 --width 32 --data" in line

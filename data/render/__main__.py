@@ -1,7 +1,11 @@
-"""``python -m data.render all | image | sheet``: draw the data set, one picture, or a contact sheet."""
+"""``python -m data.render``: draw the data set (``all``), a picture (``image``), a contact ``sheet``, or more people.
+
+More people to train on: ``python -m data.render --identities 2000 --out DIR``, see :mod:`data.render.more`.
+"""
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,7 +18,7 @@ try:
     from sdgan_lib.errors import UserError
     from sdgan_lib.files import explain
 
-    from . import export
+    from . import export, more
     from .bodies import data_folder
     from .shading import HEIGHTS, render
 except ModuleNotFoundError as error:
@@ -37,9 +41,15 @@ def _numbers(text: str) -> list[int]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m data.render", description="Draw the data set, one picture, or a contact sheet."
+        prog="python -m data.render",
+        description="Draw more people to train on (--identities and --out), the data set, one picture, or a contact "
+        "sheet.",
     )
-    sub = parser.add_subparsers(dest="command", required=True)
+    m = parser.add_argument_group("more people to train on; goes on where an interrupted call stopped")
+    m.add_argument("--identities", dest="more", metavar="N", type=int, help="how many people to draw")
+    m.add_argument("--out", dest="more_out", metavar="DIR", type=Path, help="folder of their data set")
+    m.add_argument("--workers", dest="more_workers", metavar="W", type=int, help="default: one per core")
+    sub = parser.add_subparsers(dest="command")
     a = sub.add_parser("all", help="draw the whole data set; goes on where an interrupted call stopped")
     a.add_argument("--out", type=Path, default=Path("data/people"))
     a.add_argument("--train", type=int, default=250, help="identities for training")
@@ -61,10 +71,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """The command line; faults of the user and of the system end in one line and status 1."""
-    args = _parser().parse_args()
+    parser = _parser()
+    args = parser.parse_args()
+    if args.command is None:
+        if args.more is None or args.more_out is None:
+            parser.error("give --identities N and --out DIR to draw more people, or all, image or sheet")
+        args.out = args.more_out
+    elif (args.more, args.more_out, args.more_workers) != (None, None, None):
+        parser.error(f"--identities, --out and --workers of {args.command} stand after it")
     try:
         data_folder()
-        if args.command == "all":
+        if args.command is None:
+            print(more.draw_more(args.out, args.more, args.more_workers))
+        elif args.command == "all":
             export.export(args.out, args.train, args.test, args.test_pairs, args.workers)
         elif args.command == "image":
             result = render(args.identity, args.view, args.height)
@@ -77,7 +96,12 @@ def main() -> None:
         sys.exit(f"data.render: {error}")
     except OSError as error:
         sys.exit(f"data.render: {explain(error, args.out)}")
+    except KeyboardInterrupt:
+        goes_on = args.command in (None, "all")
+        print("data.render: interrupted" + "; the same command goes on" * goes_on, file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the processes that draw end, too
     main()

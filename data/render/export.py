@@ -5,12 +5,19 @@ Into OUT go ``people-dataset/{train,test}/NAME.jpg``, ``people-masks/{train,test
 ``identity_camera_sequence_frame_box``, as in ``0432_c5s1_105323_05``.
 """
 
+import hashlib
 import json
 import os
 import shutil
-from contextlib import ExitStack
-from multiprocessing import Pool
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
+from multiprocessing import active_children, connection, parent_process
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,7 +27,7 @@ from tqdm import tqdm
 
 from sdgan_lib import protocol
 from sdgan_lib.errors import UserError
-from sdgan_lib.files import write_whole
+from sdgan_lib.files import read_json, write_whole
 from sdgan_lib.pose import from_annotation, to_annotation
 
 from .bodies import model
@@ -29,6 +36,8 @@ from .shading import Rendered, render
 
 JPEG = {"quality": 88, "subsampling": 0, "optimize": True}
 VIEW_COLUMNS = ("name", "view", "pose", "heading", "place", "passer_by", "obstacle")
+MOST_WORKERS = 1024
+"""Processes that may draw at once."""
 
 
 def image_name(identity: int, view: int) -> str:
@@ -59,22 +68,126 @@ def _layout(out: Path) -> protocol.Layout:
     return protocol.Layout(out, "people")
 
 
-def _parts(out: Path) -> Path:
-    """Folder of what is known of each finished identity, until all are."""
-    return out / ".parts"
+class Job(NamedTuple):
+    """One identity to draw: its number, its split, the data set's layout, the folder that notes what is finished."""
+
+    identity: int
+    split: str
+    layout: protocol.Layout
+    parts: Path
+
+    @property
+    def part(self) -> Path:
+        """What is noted of the identity: its rows, as :func:`write_tables` takes them, and a digest."""
+        return self.parts / f"{self.identity:04d}.json"
+
+    @property
+    def files(self) -> list[Path]:
+        """Its pictures and masks: picture and mask of view 0, of view 1, and so on."""
+        images, masks = self.layout.images(self.split), self.layout.masks(self.split)
+        names = [image_name(self.identity, view) for view in range(VIEWS)]
+        return [path for name in names for path in (images / f"{name}.jpg", masks / f"{name}.png")]
+
+    def digest(self, rows: list[dict]) -> str:
+        """SHA-256 of the rows and of every file as it lies on the disk."""
+        digest = hashlib.sha256(json.dumps(rows).encode())
+        for path in self.files:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()
 
 
-def _export_identity(job: tuple[int, str, Path]) -> int:
-    identity, split, out = job
-    layout, rows = _layout(out), []
+def _finished(job: Job) -> list[dict] | None:
+    """The rows of an identity that is drawn whole; None where a file is missing, damaged or half-written."""
+    try:
+        noted = read_json(job.part)
+        if isinstance(noted, dict) and noted["digest"] == job.digest(noted["rows"]):
+            return noted["rows"]
+    except (OSError, UserError, KeyError):
+        pass
+    return None
+
+
+def draw_identity(job: Job) -> tuple[int, list[dict]]:
+    """An identity's number and rows; it is drawn unless it lies there whole."""
+    if (rows := _finished(job)) is not None:
+        return job.identity, rows
+    rows, files = [], iter(job.files)
     for view in range(VIEWS):
-        r, name = render(identity, view), image_name(identity, view)
-        Image.fromarray(r.image).save(layout.images(split) / f"{name}.jpg", **JPEG)
-        Image.fromarray(r.mask).save(layout.masks(split) / f"{name}.png", optimize=True)
+        r = render(job.identity, view)
+        Image.fromarray(r.image).save(next(files), **JPEG)
+        Image.fromarray(r.mask).save(next(files), optimize=True)
         ys, xs = annotation(r)
-        rows.append({"split": split, "y": ys, "x": xs, "view": _view_row(name, r)})
-    write_whole(_parts(out) / f"{identity:04d}.json", json.dumps(rows))
-    return identity
+        name = image_name(job.identity, view)
+        rows.append({"split": job.split, "y": ys, "x": xs, "view": _view_row(name, r)})
+    write_whole(job.part, json.dumps({"digest": job.digest(rows), "rows": rows}))
+    return job.identity, rows
+
+
+def check_workers(workers: int | None) -> None:
+    """Raise a ``UserError`` for a number of processes with which nothing can be drawn; None is one per core."""
+    if workers is not None and not 1 <= workers <= MOST_WORKERS:
+        raise UserError(f"--workers {workers}: a number of 1 to {MOST_WORKERS} is wanted")
+
+
+def draw_people(jobs: Sequence[Job], workers: int | None = None) -> list[dict]:
+    """Draw identities, with a line of progress; those that lie there whole are not drawn again.
+
+    Args:
+        jobs: one per identity.
+        workers: processes that draw, one per core by default; with 1 the drawing happens in this process.
+
+    Returns:
+        One row per picture, in the order of the jobs, as :func:`write_tables` takes them.
+
+    Raises:
+        UserError: the system ended a process that drew, or ``workers`` is no number of processes.
+    """
+    check_workers(workers)
+    for folder in {path.parent for job in jobs for path in (*job.files, job.part)}:
+        folder.mkdir(parents=True, exist_ok=True)
+    model()  # read the body data once, before the processes start
+    drawn = {}
+    finished = _in_any_order(jobs, min(workers or os.cpu_count() or 1, len(jobs)))
+    with tqdm(total=len(jobs) * VIEWS, unit="picture") as bar, closing(finished):
+        for identity, rows in finished:
+            drawn[identity] = rows
+            bar.update(VIEWS)
+    return [row for job in jobs for row in drawn[job.identity]]
+
+
+def _in_any_order(jobs: Sequence[Job], workers: int) -> Iterator[tuple[int, list[dict]]]:
+    """What :func:`draw_identity` returns, as it comes; closed early, it ends the processes that draw."""
+    if workers == 1:
+        yield from map(draw_identity, jobs)
+        return
+    others = active_children()
+    pool = ProcessPoolExecutor(workers, initializer=_start_worker)
+    try:
+        for done in as_completed([pool.submit(draw_identity, job) for job in jobs]):
+            yield done.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process that drew was ended by the system, for want of memory perhaps. Remedy: call it again, with "
+            "fewer --workers; it goes on."
+        ) from error
+    except BaseException:  # interrupted, say: what is half drawn is drawn anew the next time
+        for process in set(active_children()).difference(others):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the process that started this one, and end with it however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    connection.wait([parent_process().sentinel])
+    os._exit(1)
 
 
 def choose_test_pairs(names: list[str], pairs: Tensor, count: int, seed: int = 0) -> Tensor:
@@ -114,12 +227,23 @@ def choose_test_pairs(names: list[str], pairs: Tensor, count: int, seed: int = 0
     return torch.tensor(chosen, dtype=torch.int64).reshape(-1, 2)
 
 
+def names_and_poses(rows: list[dict]) -> tuple[list[str], Tensor]:
+    """Names of N pictures and their poses ``[N, 18, 2]``, NaN for a missing joint, from their rows."""
+    poses = [from_annotation(row["y"], row["x"]) for row in rows]
+    return [f"{row['view'][0]}.jpg" for row in rows], torch.stack(poses)
+
+
+def view_lines(rows: list[dict]) -> str:
+    """The lines of the table of views, without its header."""
+    return "".join(",".join(map(str, row["view"])) + "\n" for row in rows)
+
+
 def write_tables(out: Path, rows: list[dict], test_pairs: int) -> None:
     """Write annotations, pairs and views.
 
     Args:
         out: folder of the data set.
-        rows: one per picture, as ``_export_identity`` notes them down.
+        rows: one per picture, as :func:`draw_people` returns them.
         test_pairs: how many pairs to choose for testing.
 
     Raises:
@@ -127,16 +251,13 @@ def write_tables(out: Path, rows: list[dict], test_pairs: int) -> None:
     """
     layout = _layout(out)
     for split in protocol.SPLITS:
-        own = [r for r in rows if r["split"] == split]
-        names = [f"{r['view'][0]}.jpg" for r in own]
-        poses = torch.stack([from_annotation(r["y"], r["x"]) for r in own])
+        names, poses = names_and_poses([row for row in rows if row["split"] == split])
         pairs = protocol.make_pairs(names, poses)
         if split == "test":
             pairs = choose_test_pairs(names, pairs, test_pairs)
         protocol.write_annotations(layout.annotations(split), names, poses)
         protocol.write_pairs(layout.pairs(split), names, pairs)
-    lines = [",".join(map(str, line)) + "\n" for line in (VIEW_COLUMNS, *(r["view"] for r in rows))]
-    write_whole(out / "people-views.csv", "".join(lines))
+    write_whole(out / "people-views.csv", ",".join(VIEW_COLUMNS) + "\n" + view_lines(rows))
 
 
 def export(
@@ -152,29 +273,12 @@ def export(
         workers: processes that draw, one per core by default; with 1 the drawing happens in this process.
 
     Raises:
-        UserError: as :func:`choose_test_pairs`.
+        UserError: as :func:`choose_test_pairs` and :func:`draw_people`.
     """
-    layout, parts = _layout(out), _parts(out)
-    parts.mkdir(parents=True, exist_ok=True)
-    for split in protocol.SPLITS:
-        layout.images(split).mkdir(parents=True, exist_ok=True)
-        layout.masks(split).mkdir(parents=True, exist_ok=True)
-    people = [(i, "train" if i <= train else "test", out) for i in range(1, train + test + 1)]
-    todo = [job for job in people if not (parts / f"{job[0]:04d}.json").is_file()]
-    workers = workers or os.cpu_count() or 1
-    model()  # read the body data once, before the processes start
-    with ExitStack() as stack:
-        bar = stack.enter_context(tqdm(total=len(people) * VIEWS, unit="picture"))
-        bar.update((len(people) - len(todo)) * VIEWS)
-        done = (
-            map(_export_identity, todo)
-            if workers == 1
-            else stack.enter_context(Pool(workers)).imap_unordered(_export_identity, todo)
-        )
-        for _ in done:
-            bar.update(VIEWS)
-    rows = [row for i, _, _ in people for row in json.loads((parts / f"{i:04d}.json").read_text())]
-    write_tables(out, rows, test_pairs)
+    layout, parts = _layout(out), out / ".parts"
+    people = range(1, train + test + 1)
+    jobs = [Job(i, "train" if i <= train else "test", layout, parts) for i in people]
+    write_tables(out, draw_people(jobs, workers), test_pairs)
     shutil.rmtree(parts)
 
 
