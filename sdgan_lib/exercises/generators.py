@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdgan_lib.composition import SHADE, ComposingHead, push_pull_fill
+from sdgan_lib.composition import OUTSIDE, ComposingHead, push_pull_fill
 from sdgan_lib.exercises._verdict import Mistakes, Open, Wrong, compare, exercise, name_mistake
 from sdgan_lib.generators import PartAttention, StackedGenerator, UpBlock
 from sdgan_lib.inputs import Generated, Inputs
@@ -431,23 +431,43 @@ def _fill(pictures: Tensor, known: Tensor, mistake: str) -> Tensor:
 
 @exercise
 def check_composition(answer: Callable) -> str:
-    """``my_composition(person, background, outline, shade)``: the picture ``[B, 3, h, w]``.
+    """``my_composition(logits, painted, candidates, outline, background)``: the picture and the twelve shares.
 
-    ``person`` and ``background`` are ``[B, 3, h, w]`` in [-1, 1]; ``outline`` and ``shade`` are logits ``[B, 1, h, w]``
-    of the silhouette and of the share of light that the background loses.
+    From logits ``[B, 11, h, w]`` of ten body regions and new paint, painted ``[B, 3, h, w]``, candidates
+    ``[B, 10, 3, h, w]``, the silhouette's logits ``[B, 1, h, w]`` and the background ``[B, 3, h, w]``; wanted are a
+    picture ``[B, 3, h, w]`` and shares ``[B, 12, h, w]``, in the order ten regions, background, paint.
     """
     rng = torch.Generator().manual_seed(0)
     for b, h, w in ((2, 4, 3), (1, 5, 6)):
-        person, background = (torch.rand(b, 3, h, w, generator=rng) * 1.8 - 0.9 for _ in range(2))
-        outline, shade = (2 * torch.randn(b, 1, h, w, generator=rng) for _ in range(2))
-        found = answer(*(t.clone() for t in (person, background, outline, shade)))
-        expected = _composed(person, background, outline, shade)
-        mistakes = _composition_mistakes(person, background, outline, shade)
-        compare(found, expected, mistakes, what="the picture")
-    return "Right: the shadow falls on the background alone, and the person stands before it."
+        logits, outline = torch.randn(b, 11, h, w, generator=rng), 2 * torch.randn(b, 1, h, w, generator=rng)
+        painted, background = (torch.rand(b, 3, h, w, generator=rng) * 1.8 - 0.9 for _ in range(2))
+        candidates = torch.rand(b, 10, 3, h, w, generator=rng) * 2 - 1
+        picture, shares = _composed(logits, painted, candidates, outline, background)
+        found = answer(*(t.clone() for t in (logits, painted, candidates, outline, background)))
+        if not isinstance(found, (tuple, list)) or len(found) != 2:
+            raise Wrong("two tensors are wanted, the picture and the twelve shares.")
+        compare(found[1], shares, _silhouette_mistakes(logits, outline), what="the tensor of shares")
+        mistakes = [
+            (
+                "the background is added in full and shines through the person: multiply it by its share, 1 - alpha.",
+                picture + (1 - shares[:, 10:11]) * background,
+            ),
+            (
+                "the picture lacks the background: add its share times `background`.",
+                picture - shares[:, 10:11] * background,
+            ),
+            (
+                "the picture lacks the new paint: add its share times `painted`.",
+                picture - shares[:, 11:] * painted,
+            ),
+        ]
+        compare(found[0], picture, mistakes, what="the picture")
+    return "Right: no background among the person's candidates, and nothing but background beside them."
 
 
 class _Says(nn.Module):
+    """Layers that say what they are told to."""
+
     def __init__(self, out: Tensor):
         super().__init__()
         self.out = out
@@ -456,54 +476,62 @@ class _Says(nn.Module):
         return self.out
 
 
-def _composed(person: Tensor, background: Tensor, outline: Tensor, shade: Tensor) -> Tensor:
-    """What the library's head makes of these, when its layers say so: no warped part, no prior."""
-    head, (b, _, h, w) = ComposingHead(1, 1), person.shape
-    logits = torch.zeros(b, len(REGIONS), h, w)
-    logits[:, -1] = 1e4  # new paint alone
-    head.layers = _Says(torch.cat([person.atanh(), logits, outline, shade - SHADE], 1))
-    regions = torch.zeros(b, len(REGIONS), 3, h, w)
-    masks = torch.full((b, len(REGIONS), h, w), 0.5)
-    return head(outline, regions, masks, background, outline)[0]
+def _composed(
+    logits: Tensor, painted: Tensor, candidates: Tensor, outline: Tensor, background: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Picture and shares of the library's head when its layers say so and its priors are taken out."""
+    head = ComposingHead(1, 1)
+    paint = logits[:, BACKGROUND:] - OUTSIDE / 2
+    head.layers = _Says(torch.cat([painted.atanh(), logits[:, :BACKGROUND], paint, outline], 1))
+    masks = torch.ones_like(logits)
+    masks[:, BACKGROUND] = 0.5
+    unused = torch.zeros_like(candidates[:, :1])
+    return head(outline, torch.cat([candidates, unused], 1), masks, background, outline)[:2]
 
 
-def _composition_mistakes(person: Tensor, background: Tensor, outline: Tensor, shade: Tensor) -> Mistakes:
-    alpha, dark = outline.sigmoid(), shade.sigmoid()
-    behind = (background + 1) * (1 - dark) - 1
+def _silhouette_mistakes(logits: Tensor, outline: Tensor) -> Mistakes:
+    def twelve(inside: Tensor, alpha: Tensor) -> Tensor:
+        regions, paint = inside.split([BACKGROUND, 1], 1)
+        return torch.cat([alpha * regions, 1 - alpha, alpha * paint], 1)
 
-    def mixed(alpha: Tensor, behind: Tensor) -> Tensor:
-        return alpha * person + (1 - alpha) * behind
-
+    inside, alpha = logits.softmax(1), outline.sigmoid()
+    regions, paint = inside.split([BACKGROUND, 1], 1)
+    order = "the shares come in another order: ten regions, the background, and the new paint last."
     return [
         (
-            "`outline` holds logits, from minus to plus infinity: a sigmoid makes shares of them.",
-            mixed(outline, behind),
+            "`outline` holds logits, from minus to plus infinity: a sigmoid makes a share of them.",
+            twelve(inside, outline),
         ),
         (
             "person and background have changed places: inside the silhouette alpha is 1.",
-            mixed(1 - alpha, behind),
-        ),
-        (
-            "the background shines through the person: it counts with what the silhouette leaves, 1 - alpha.",
-            alpha * person + behind,
+            twelve(inside, 1 - alpha),
         ),
         (
             "the silhouette is all or nothing: alpha is a share, and on the outline a pixel is half person, half wall.",
-            mixed((outline > 0).float(), behind),
-        ),
-        ("the shade is missing: the background loses a share of its light.", mixed(alpha, background)),
-        (
-            "the shade pulls the background towards grey: light is counted from black, which is -1. Add 1, multiply, "
-            "subtract 1.",
-            mixed(alpha, background * (1 - dark)),
-        ),
-        ("`shade` holds logits, too: a sigmoid first.", mixed(alpha, (background + 1) * (1 - shade) - 1)),
-        (
-            "the shade is upside down: it is the share of light that is *lost*, so 1 - shade is left.",
-            mixed(alpha, (background + 1) * dark - 1),
+            twelve(inside, (outline > 0).float()),
         ),
         (
-            "the shade falls on the person, too: darken the background first, then put the person before it.",
-            (mixed(alpha, background) + 1) * (1 - dark) - 1,
+            "the twelve shares sum to more than 1: those of the person count inside the silhouette only, times alpha.",
+            torch.cat([regions, 1 - alpha, paint], 1),
         ),
+        (
+            "the background competes in the softmax: the person's eleven candidates sum to 1 among themselves, and the "
+            "silhouette alone decides what is background.",
+            torch.cat([logits[:, :BACKGROUND], -outline, logits[:, BACKGROUND:]], 1).softmax(1),
+        ),
+        (
+            "a sigmoid judges every candidate alone: they compete for the pixel, so take a softmax over the eleven "
+            "(dimension 1).",
+            twelve(logits.sigmoid(), alpha),
+        ),
+        (
+            "the softmax runs over the picture's height (dimension 2); the candidates are dimension 1.",
+            twelve(logits.softmax(2), alpha),
+        ),
+        (
+            "the softmax runs over the picture's width (dimension 3); the candidates are dimension 1.",
+            twelve(logits.softmax(3), alpha),
+        ),
+        (order, torch.cat([alpha * inside, 1 - alpha], 1)),
+        (order, torch.cat([1 - alpha, alpha * inside], 1)),
     ]

@@ -189,28 +189,47 @@ def one_level(pictures, known):
     return pictures * known + (1 - known) * _double(colour + (1 - enough) * mean)
 
 
-def background_only_darkened(person, background, outline, shade):
-    alpha = outline.sigmoid()
-    return alpha * person + (1 - alpha) * background * (1 - shade.sigmoid())
+def _composition(
+    inside: Callable[[Tensor], Tensor] = lambda logits: logits.softmax(1),
+    alpha: Callable[[Tensor], Tensor] = torch.sigmoid,
+    order: tuple[int, ...] = (0, 1, 2),
+) -> Callable:
+    """An answer with other shares inside, another alpha or another order of regions, background and paint."""
 
-
-def _composition(alpha=torch.sigmoid, dark=torch.sigmoid) -> Callable:
-    """An answer with another alpha or another shade."""
-
-    def answer(person, background, outline, shade):
-        behind = (background + 1) * (1 - dark(shade)) - 1
-        return alpha(outline) * person + (1 - alpha(outline)) * behind
+    def answer(logits, painted, candidates, outline, background):
+        share, person = inside(logits), alpha(outline)
+        parts = [person * share[:, :10], 1 - person, person * share[:, 10:]]
+        picture = (parts[0][:, :, None] * candidates).sum(1) + parts[1] * background + parts[2] * painted
+        return picture, torch.cat([parts[i] for i in order], 1)
 
     return answer
 
 
-def seen_through(person, background, outline, shade):
-    return outline.sigmoid() * person + (background + 1) * (1 - shade.sigmoid()) - 1
+def alpha_not_in_the_shares(logits, painted, candidates, outline, background):
+    share, alpha = logits.softmax(1), outline.sigmoid()
+    person = (share[:, :10, None] * candidates).sum(1) + share[:, 10:] * painted
+    return alpha * person + (1 - alpha) * background, torch.cat([share[:, :10], 1 - alpha, share[:, 10:]], 1)
 
 
-def person_in_the_shade(person, background, outline, shade):
-    alpha = outline.sigmoid()
-    return (alpha * person + (1 - alpha) * background + 1) * (1 - shade.sigmoid()) - 1
+def twelve_compete(logits, painted, candidates, outline, background):
+    shares = torch.cat([logits[:, :10], -outline, logits[:, 10:]], 1).softmax(1)
+    everything = torch.cat([candidates, background[:, None], painted[:, None]], 1)
+    return (shares[:, :, None] * everything).sum(1), shares
+
+
+def _picture_without(part: str) -> Callable:
+    """The right shares, and a picture that lacks a part or has the background in full."""
+
+    def answer(logits, painted, candidates, outline, background):
+        picture, shares = _composition()(logits, painted, candidates, outline, background)
+        change = {
+            "background": -shares[:, 10:11] * background,
+            "paint": -shares[:, 11:] * painted,
+            "share of the background": (1 - shares[:, 10:11]) * background,
+        }
+        return picture + change[part], shares
+
+    return answer
 
 
 WRONG = {
@@ -228,12 +247,17 @@ WRONG = {
         (_composition(alpha=lambda x: x), "`outline` holds logits"),
         (_composition(alpha=lambda x: (-x).sigmoid()), "changed places"),
         (_composition(alpha=lambda x: (x > 0).float()), "all or nothing"),
-        (seen_through, "shines through"),
-        (_composition(dark=lambda x: 0 * x), "the shade is missing"),
-        (background_only_darkened, "towards grey"),
-        (_composition(dark=lambda x: x), "`shade` holds logits"),
-        (_composition(dark=lambda x: (-x).sigmoid()), "upside down"),
-        (person_in_the_shade, "falls on the person"),
+        (alpha_not_in_the_shares, "sum to more than 1"),
+        (twelve_compete, "competes in the softmax"),
+        (_composition(inside=torch.sigmoid), "a sigmoid judges"),
+        (_composition(inside=lambda x: x.softmax(2)), "picture's height"),
+        (_composition(inside=lambda x: x.softmax(3)), "picture's width"),
+        (_composition(order=(0, 2, 1)), "another order"),
+        (_composition(order=(1, 0, 2)), "another order"),
+        (_picture_without("background"), "lacks the background"),
+        (_picture_without("paint"), "lacks the new paint"),
+        (_picture_without("share of the background"), "shines through"),
+        (lambda *given: _composition()(*given)[0], "two tensors are wanted"),
     ],
     "check_up_block": [
         (no_padding, "padding=1"),
