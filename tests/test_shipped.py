@@ -17,7 +17,7 @@ from sdgan_lib.evaluation import evaluate, of_generator
 from sdgan_lib.metrics import METRICS
 from sdgan_lib.reports import CARD_NAMES, model_card
 
-FILES = [Path("data/checkpoints/sdgan.safetensors"), Path("data/checkpoints/composed/sdgan.safetensors")]
+FILES = [Path("data/checkpoints/sdgan.safetensors")]
 GROUPS = {"same camera pairs": "same_camera", "all pairs": "all"}
 
 
