@@ -123,7 +123,10 @@ def _laptop(system: str) -> Preset:
 
 
 def _composed(preset: Preset) -> Preset:
-    """With our additions to the paper: a person before a background, what is looked up, and the losses for them."""
+    """With our additions to the paper that pay within ten minutes: a person before a background, and more losses.
+
+    Three fifths of the time go into pictures of half the size, where a step costs a quarter.
+    """
     losses = replace(
         preset.losses,
         head_weight=4.0,
@@ -134,19 +137,25 @@ def _composed(preset: Preset) -> Preset:
     )
     return replace(
         preset,
-        generator=replace(preset.generator, composition=True, lookup=True, blocks=1),
+        generator=replace(preset.generator, composition=True),
         losses=losses,
-        recipe=replace(preset.recipe, pairs="all"),
+        recipe=replace(preset.recipe, half_size=0.6, adversarial_start=0.7),
     )
 
 
 def _large(preset: Preset) -> Preset:
-    """For hours instead of minutes: wider where a picture is small, and discriminators from the first step."""
+    """For hours instead of minutes.
+
+    It is wider where a picture is small, looks up the source, learns from all pairs, and its discriminators are in from
+    the first step.
+    """
     return replace(
         preset,
-        generator=replace(preset.generator, levels=(16, 32, 96, 192, 256)),
+        generator=replace(preset.generator, levels=(16, 32, 96, 192, 256), lookup=True, blocks=1),
         discriminator=DiscriminatorConfig((32, 64, 128)),
-        recipe=replace(preset.recipe, batch_size=32, decay_share=0.6, half_size=0.0, adversarial_start=0.0),
+        recipe=replace(
+            preset.recipe, batch_size=32, decay_share=0.6, half_size=0.0, adversarial_start=0.0, pairs="all"
+        ),
     )
 
 

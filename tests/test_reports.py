@@ -415,9 +415,9 @@ def test_a_card_names_every_option_that_the_preset_does_not_imply(exported, hold
     assert line == "python -m sdgan_lib train --system sdgan --steps 1234 --seed 5 --data DATA --name NAME"
     assert "differs from the preset" not in card
     other = laptop.with_width(24)
-    other = replace(other, recipe=replace(other.recipe, batch_size=3, pairs="same-camera", flip=False))
+    other = replace(other, recipe=replace(other.recipe, batch_size=3, pairs="all", flip=False))
     line, card = command(other)
-    assert "--width 24 --batch-size 3 --pairs same-camera --data" in line
+    assert "--width 24 --batch-size 3 --pairs all --data" in line
     assert "differs from the preset: `recipe.flip` is False." in card
     line, _ = command(PRESETS["baseline-paper"].with_width(32))
     assert "--system baseline-paper --steps 1234 --seed 5 --width 32 --data" in line
