@@ -90,7 +90,8 @@ def make_trainer(settings: Settings, preset: Preset) -> Trainer:
 def loaded_batches(settings: Settings, preset: Preset) -> Iterator[dict]:
     """Endless batches as training draws them, but no picture is kept: each is read and decoded from its file."""
     recipe = preset.recipe
-    people = PersonPairs(settings.data, "train", pairs=recipe.pairs, masks=False, keep_in_memory=False)
+    masks = preset.losses.reads_masks
+    people = PersonPairs(settings.data, "train", pairs=recipe.pairs, masks=masks, keep_in_memory=False)
     for batch in DataLoader(people, batch_sampler=ShuffledBatches(len(people), recipe.batch_size, 0)):
         yield to_device(batch, settings.device)
 
