@@ -375,9 +375,9 @@ undefined.
 ## Limits
 
 It knows people like those it was trained on, and nothing else. What the source does not show it has to guess: the other
-side of a person, the other camera's background. Look for faces that blur when heads turn, for hands, for bags and prints
-that jump from front to back or are lost, and, without a composition, for a ghost where the person stood. It is made to be
-looked at and tried out, not to be relied on.
+side of a person, the other camera's background. Look for faces that blur when heads turn, for hands, for bags and
+prints that jump from front to back or are lost, and, without a composition, for a ghost where the person stood. It is
+made to be looked at and tried out, not to be relied on.
 
 ## Load it
 
