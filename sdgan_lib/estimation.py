@@ -19,7 +19,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from sdgan_lib.errors import Problem, UserError
-from sdgan_lib.files import explain, refuse_device
+from sdgan_lib.files import read_bytes
 from sdgan_lib.pose import FACE, JOINT, JOINTS, check_pose, visible
 
 SHIPPED = Path(__file__).parents[1] / "data/checkpoints/movenet/thunder.safetensors"
@@ -453,12 +453,7 @@ def load_estimator(path: str | Path | None = None, device: str | torch.device = 
         UserError: the file is missing, is not readable, is damaged or is another one.
     """
     path = SHIPPED if path is None else Path(path)
-    refuse_device(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(FILE_LIMIT + 1)
-    except OSError as error:
-        raise UserError(explain(error, path)) from error
+    content = read_bytes(path, FILE_LIMIT)
     digest = hashlib.sha256(content).hexdigest()
     variant = next((variant for variant in VARIANTS.values() if variant.digest == digest), None)
     if variant is None:

@@ -129,6 +129,23 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def read_bytes(path: str | Path, limit: int) -> bytes:
+    """The first ``limit`` + 1 bytes of a file, or all: one byte more than allowed shows that it is too large.
+
+    Raises:
+        UserError: naming the file, when it is missing, not a file or not readable.
+    """
+    path = Path(path)
+    refuse_device(path)
+    try:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise UserError(explain(error, path)) from error
+    except ValueError as error:  # NUL in the name
+        raise UserError(Problem(path, f"not a name of a file ({error})", "check the name")) from error
+
+
 def read_text(path: str | Path, limit: int = TEXT_LIMIT) -> str:
     """The text of a UTF-8 file, with or without a byte order mark.
 
@@ -137,14 +154,7 @@ def read_text(path: str | Path, limit: int = TEXT_LIMIT) -> str:
             UTF-8.
     """
     path = Path(path)
-    refuse_device(path)
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise UserError(explain(error, path)) from error
-    except ValueError as error:  # NUL in the name
-        raise UserError(Problem(path, f"not a name of a file ({error})", "check the name")) from error
+    content = read_bytes(path, limit)
     if len(content) > limit:
         message = f"more than {limit:,} bytes"
         raise UserError(Problem(path, message, "check that it is the file you mean"))

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sdgan_lib.estimation import Found, pck, pckh
-from sdgan_lib.pose import JOINT, JOINTS, SKELETON, check_pose, head_box
+from sdgan_lib.pose import HEAD_BOX, JOINT, JOINTS, SKELETON, check_pose, head_box
 
 METRICS = (
     "l1", "psnr", "ssim", "mask_ssim", "fg_l1", "fg_psnr", "fg_ssim", "uncovered_l1", "head_l1", "speckle",
@@ -28,7 +28,6 @@ METRICS = (
 HIGHER_IS_BETTER = {name: None if name == "speckle" else not name.endswith("l1") for name in METRICS}
 """None: neither is; a blur has no speckle, and the targets' own is best."""
 
-HEAD_BOX = 15  # pixels: side of the square of head_l1
 SPECKLE = 0.35  # of the [-1, 1] scale: chroma further than this from its neighbours' median is a speckle
 
 DATA_RANGE = 2.0  # of pictures in [-1, 1]
@@ -160,8 +159,8 @@ def head_l1(generated: Tensor, target: Tensor, pose: Tensor, mask: Tensor) -> Te
     """Mean absolute difference over the person's pixels in a square of 15 x 15 around the head.
 
     The square's centre is the mean of the face points that ``pose`` ``[B, 18, 2]`` (pixels, NaN missing) shows, rounded
-    to a pixel; whatever the picture's size, its side is :data:`HEAD_BOX`. NaN without a face point, or where the square
-    holds no pixel of the person.
+    to a pixel; whatever the picture's size, its side is :data:`~sdgan_lib.pose.HEAD_BOX`. NaN without a
+    face point, or where the square holds no pixel of the person.
     """
     inside = _checked_mask(mask, generated, "mask")
     height, width = generated.shape[-2:]

@@ -128,6 +128,10 @@ def body_size(pose: Tensor) -> Tensor:
     return squares.nanmean(dim=-1).sqrt()
 
 
+HEAD_BOX = 15
+"""Side in pixels of the square round a head, in pictures 128 pixels high."""
+
+
 def head_box(pose: Tensor, height: int, width: int, side: int | None = None) -> Tensor:
     """Where the head is: a square round the face points of a pose ``[B, 18, 2]``, as ``[B, 1, height, width]`` of bool.
 
@@ -136,10 +140,10 @@ def head_box(pose: Tensor, height: int, width: int, side: int | None = None) -> 
     Args:
         pose: in pixels of a picture of height x width, NaN for a missing joint.
         height, width: of the picture.
-        side: of the square, in pixels, odd; by default the odd number next to 15 at a height of 128.
+        side: of the square, in pixels, odd; by default :data:`HEAD_BOX` in proportion to the height.
     """
     if side is None:
-        side = max(3, 15 * height // 128 | 1)
+        side = max(3, HEAD_BOX * height // 128 | 1)
     # One by one: a list of indices would make a GPU wait for the host.
     face = torch.stack([pose[:, joint] for joint in FACE], 1)
     centre = face.float().nanmean(1).round()

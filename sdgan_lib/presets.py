@@ -125,7 +125,7 @@ def _laptop(system: str) -> Preset:
 def _composed(preset: Preset) -> Preset:
     """With our additions to the paper that pay within ten minutes: a person before a background, and more losses.
 
-    What goes where is learned at half the size first; the discriminators, which cost a third of a step, only polish.
+    What goes where is learned at half the size first; the discriminators, which cost a quarter of a step, only polish.
     """
     losses = replace(
         preset.losses,
