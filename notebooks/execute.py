@@ -5,6 +5,8 @@ python notebooks/execute.py notebooks/01_*.ipynb   some of them
 """
 
 import argparse
+import base64
+import io
 import sys
 import time
 from pathlib import Path
@@ -12,18 +14,31 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import Image
 
 HERE = Path(__file__).parent
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+PHOTOGRAPH = 0.5
+"""A figure is kept as JPEG where that takes less than this share of the PNG: pictures of people, never lines."""
+
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def all_notebooks() -> list[Path]:
     """The course's notebooks and solutions, in order."""
     return [p for p in sorted(HERE.rglob("*.ipynb")) if ".ipynb_checkpoints" not in p.parts]
+
+
+def lighter(png: str) -> tuple[str, str]:
+    """MIME type and data (base64) of a figure: JPEG for photographs, PNG for lines and letters."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(base64.b64decode(png))) as image:
+        image.convert("RGB").save(buffer, "JPEG", quality=88, optimize=True, subsampling=0)
+    jpeg = base64.b64encode(buffer.getvalue()).decode()
+    return ("image/jpeg", jpeg) if len(jpeg) < PHOTOGRAPH * len(png) else ("image/png", png)
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:
@@ -42,6 +57,9 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
                 )
             if "data" in output:
                 output.data.pop(WIDGET, None)
+                if "image/png" in output.data:
+                    kind, data = lighter(output.data.pop("image/png"))
+                    output.data[kind] = data
                 output.metadata = NotebookNode()
     return notebook
 

@@ -6,7 +6,9 @@ Everything worth testing is in the pure ``render`` function that the caller give
 
 import math
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Self
 
 import ipywidgets
 import numpy as np
@@ -75,6 +77,16 @@ class PictureControls(ipywidgets.VBox):
         """The line below the picture."""
         return self.label.value
 
+    @contextmanager
+    def kept(self) -> Iterator[Self]:
+        """``with shown.kept():`` controls may be moved inside; afterwards they stand where they stood."""
+        before = self.values
+        try:
+            yield self
+        finally:
+            for name, value in before.items():
+                self.controls[name].value = value
+
     def _draw(self, _change=None) -> None:
         self._show(self.render(**self.values))
 
@@ -124,6 +136,18 @@ class PoseControls(PictureControls):
     def pose(self) -> Tensor:
         """The pose as the controls have it now, ``[18, 2]``."""
         return self._pose.clone()
+
+    @contextmanager
+    def kept(self) -> Iterator[Self]:
+        """As :meth:`PictureControls.kept`; every joint is put back, not only the one that was chosen."""
+        pose, joint = self.pose, self.controls["joint"].value
+        try:
+            yield self
+        finally:
+            self._pose, self._busy = pose, True
+            self.controls["joint"].value = joint
+            self._show_joint()
+            self._show(self.render(self.pose))
 
     def _draw(self, change=None) -> None:
         if self._busy:

@@ -27,6 +27,7 @@
         source: cell.sharedModel.getSource(),
         count: cell.executionCount,
         errors: cell.sharedModel.getOutputs().filter((o) => o.output_type === "error").map((o) => o.traceback.join("\n")),
+        texts: cell.sharedModel.getOutputs().map((o) => [o.data?.["text/plain"] ?? ""].flat().join("")),
       }));
   };
   const pictureOf = (element) => element.closest(".jp-OutputArea-output").querySelector("img.widget-image");

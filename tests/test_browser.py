@@ -1,4 +1,4 @@
-"""Every notebook in a real JupyterLab in headless Chromium: all cells run, and every slider moves its picture.
+"""Every notebook, all exercises solved, in a real JupyterLab in headless Chromium: cells run, sliders move pictures.
 
 Skipped, with the reason, where there is no Chromium; with SDGAN_BROWSER=required that is a failure.
 """
@@ -14,7 +14,7 @@ from urllib.error import URLError
 
 import nbformat
 import pytest
-from course import NOTEBOOKS, PARAMETERS, ROOT, find_chromium
+from course import NOTEBOOKS, PARAMETERS, ROOT, exercises_of, find_chromium, solve, verdicts
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
@@ -62,13 +62,14 @@ def browser():
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory, browser):
-    """Address, token and folder of a JupyterLab on copies of the notebooks: fast parameters, and the yardstick."""
+    """Address, token and folder of a JupyterLab on copies of the notebooks: solved, fast parameters, the yardstick."""
     root = tmp_path_factory.mktemp("lab")
     (root / "notebooks").mkdir()
     for name in ("data", "sdgan_lib"):
         (root / name).symlink_to(ROOT / name)
     for path in NOTEBOOKS:
-        notebook = parameterize_notebook(load_notebook_node(str(path)), PARAMETERS[path.stem]["fast"])
+        notebook = solve(load_notebook_node(str(path)), path.stem)
+        notebook = parameterize_notebook(notebook, PARAMETERS[path.stem]["fast"])
         notebook.cells.append(nbformat.v4.new_code_cell(YARDSTICK))
         nbformat.write(notebook, root / "notebooks" / path.name)
     settings = root / "settings/@jupyterlab"
@@ -183,8 +184,10 @@ def test_notebook_in_the_browser(browser, lab, path, record_property):
     page = open_notebook(browser, lab, path.name)
     try:
         found = check(page)
+        texts = [text for cell in page.evaluate("lab.cells()") for text in cell["texts"]]
     finally:
         page.close()
+    assert verdicts(texts) == "✓" * len(exercises_of(path))
     assert len(found) > 1 or path.stem == "00_start_here", "a notebook without a slider"
     median, yardstick = delays(found)
     record_property("delay_ms", round(median))

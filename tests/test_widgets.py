@@ -53,6 +53,17 @@ def test_an_error_in_the_picture_is_raised_where_the_control_is_set():
         controls.controls["length"].value = 6
 
 
+def test_what_was_moved_inside_stands_as_before_even_after_an_error():
+    controls = PictureControls(bar, {"length": slider("length", 2, 0, 10)})
+    with pytest.raises(RuntimeError), controls.kept() as same:
+        assert same is controls
+        controls.controls["length"].value = 7
+        np.testing.assert_array_equal(controls.picture, bar(7)[0])
+        raise RuntimeError
+    assert controls.values == {"length": 2.0}
+    np.testing.assert_array_equal(controls.picture, bar(2)[0])
+
+
 def test_a_static_picture_stands_beside_the_widget():
     controls = PictureControls(bar, {"length": slider("length", 2, 0, 10)})
     bundle = controls._repr_mimebundle_()
@@ -87,6 +98,21 @@ def test_a_joint_moves_and_the_others_stay(pose):
     torch.testing.assert_close(seen[-1], controls.pose, equal_nan=True)
     np.testing.assert_array_equal(controls.picture, draw_skeleton(BLANK, controls.pose))
     assert pose[JOINT["Rwri"], 0] != 60, "the caller's pose is left alone"
+
+
+def test_every_joint_that_was_moved_inside_is_put_back(pose):
+    controls = PoseControls(pose, (128, 64), lambda p: draw_skeleton(BLANK, p))
+    before, picture = controls.values, controls.picture
+    with controls.kept():
+        controls.controls["x"].value = 60
+        controls.controls["joint"].value = "Lank"
+        controls.controls["missing"].value = True
+        assert not np.array_equal(controls.picture, picture)
+    torch.testing.assert_close(controls.pose, pose, equal_nan=True)
+    assert controls.values == before and not controls.controls["x"].disabled
+    np.testing.assert_array_equal(controls.picture, picture)
+    controls.controls["x"].value = 50
+    assert controls.pose[JOINT["Rwri"], 0] == 50
 
 
 def test_choosing_a_joint_moves_nothing_and_shows_where_it_is(pose):
