@@ -1,10 +1,12 @@
-"""Checks of the exercises of notebook 02_two_stream_encoder."""
+"""Checks of the exercises of notebook 02_two_stream_encoder, and what the notebook uses until an answer passes."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from sdgan_lib.encoders import Encoder, OneStreamEncoder, TwoStreamEncoder, normalise
 from sdgan_lib.exercises._verdict import (
@@ -22,6 +24,20 @@ Layers = Sequence[tuple[int, int]]  # (kernel, stride), first layer first
 TwoLists = tuple[list[Tensor], list[Tensor]]  # features of the appearance and the pose stream, level by level
 
 
+def receptive_fields(kernels: Sequence[int], strides: Sequence[int]) -> list[int]:
+    """The side in pixels of one feature's receptive field after every layer, first layer first."""
+    layers = list(zip(kernels, strides, strict=True))
+    return [_side(layers[: n + 1]) for n in range(len(layers))]
+
+
+def _side(layers: Layers) -> int:
+    """The receptive field of one feature, walking back from it to the picture."""
+    side = 1
+    for kernel, stride in reversed(layers):
+        side = (side - 1) * stride + kernel
+    return side
+
+
 @exercise
 def check_receptive_fields(answer) -> str:
     """``my_receptive_fields(kernels, strides)``: the side in pixels after every layer, a list of whole numbers.
@@ -37,7 +53,7 @@ def check_receptive_fields(answer) -> str:
         kernels = torch.randint(2, 8, (4,), generator=generator).tolist()
         strides = [2, *torch.randint(1, 4, (3,), generator=generator).tolist()]
         layers = list(zip(kernels, strides, strict=True))
-        _compare_sides(answer, layers, [_side(layers[: n + 1]) for n in range(4)])
+        _compare_sides(answer, layers, receptive_fields(kernels, strides))
     return (
         "right for every stack of layers. What a layer adds depends on all strides before it, not on its own."
     )
@@ -56,14 +72,6 @@ def _measured_side(encoder: Encoder, level: int) -> int:
     middle = features.shape[-1] // 2
     features[0, 0, middle, middle].backward()
     return int((x.grad != 0).any(2).sum())
-
-
-def _side(layers: Layers) -> int:
-    """The receptive field of one feature, walking back from it to the picture."""
-    side = 1
-    for kernel, stride in reversed(layers):
-        side = (side - 1) * stride + kernel
-    return side
 
 
 def _compare_sides(answer: Callable, layers: Layers, expected: list[int]) -> None:
@@ -118,6 +126,305 @@ def _side_mistakes(layers: Layers) -> Mistakes:
         (
             "The jump does not grow enough: it is the *product* of all strides so far, not the last stride.",
             walked(lambda r, j, k, s: (r + (k - 1) * j, s)),
+        ),
+    ]
+
+
+def out_of_sight(source_poses: Tensor, target_poses: Tensor, side: float) -> Tensor:
+    """Share of pairs in which each joint moves out of the receptive field: ``[J]``, 0 to 1.
+
+    A feature in the middle of a field of ``side`` pixels sees ``(side - 1) / 2`` pixels to every side; a joint is out
+    of sight when it moves by more, in x or in y. Pairs in which the joint is missing (NaN) in one of the two poses are
+    left out; a joint for which no pair remains gets NaN.
+
+    Args:
+        source_poses: ``[N, J, 2]`` as (x, y) in pixels.
+        target_poses: ``[N, J, 2]``.
+        side: of the receptive field, in the same pixels.
+    """
+    furthest = (target_poses - source_poses).abs().amax(-1)
+    return (furthest > (side - 1) / 2).double().masked_fill(furthest.isnan(), torch.nan).nanmean(0)
+
+
+@exercise
+def check_out_of_sight(answer) -> str:
+    """``my_out_of_sight(source_poses, target_poses, side)``: for each joint the share of pairs, ``[J]``.
+
+    As :func:`out_of_sight`. Tried on random poses with missing joints, with several receptive fields.
+    """
+    generator = torch.Generator().manual_seed(4)
+    for side, count in ((9, 40), (24, 30)):
+        start, end = (torch.randint(0, 80, (count, 6, 2), generator=generator) / 2 for _ in range(2))
+        end = start + (end - start) / 2  # in quarters of a pixel, exact; some steps end at the rim itself
+        end[:5, :, 0] = start[:5, :, 0] + (side - 1) / 2
+        end[:5, :, 1] = start[:5, :, 1]
+        start[torch.rand(count, 6, generator=generator) < 0.15] = torch.nan
+        end[torch.rand(count, 6, generator=generator) < 0.15] = torch.nan
+        start[:, 2] = torch.nan
+        given = start.clone(), end.clone()
+        found = answer(*given, side)
+        if not all(
+            torch.equal(a.nan_to_num(-1), b.nan_to_num(-1)) for a, b in zip(given, (start, end), strict=True)
+        ):
+            raise Wrong("Your function changes the poses that it was given. Work on a new tensor.")
+        what = f"for a receptive field of {side} px your result"
+        expected = out_of_sight(start, end, side)
+        compare(found, expected, _sight_mistakes(start, end, side, expected), what=what)
+    return "right, rim and missing joints included. A joint that nobody saw twice counts neither way."
+
+
+def _sight_mistakes(start: Tensor, end: Tensor, side: float, expected: Tensor) -> Mistakes:
+    step = (end - start).abs()
+    furthest, there, reach = step.amax(-1), step.isfinite().all(-1), (side - 1) / 2
+
+    def share(out: Tensor) -> Tensor:
+        return out.double().masked_fill(~there, torch.nan).nanmean(0)
+
+    beyond = furthest > reach
+    return [
+        (
+            "The shares are of joints *in* sight; wanted are those out of sight, 1 minus yours.",
+            1 - expected,
+        ),
+        ("Your numbers are in %; a share lies between 0 and 1.", 100 * expected),
+        (
+            "Missing joints were counted as in sight: a comparison with NaN is False. Divide by the number of pairs in "
+            "which the joint is there in *both* poses.",
+            beyond.double().mean(0),
+        ),
+        (
+            "Missing joints were counted as out of sight: a comparison with NaN is False, and `~` turns it into True. "
+            "Leave these pairs out.",
+            (~(furthest <= reach)).double().mean(0),
+        ),
+        (
+            "A joint for which no pair remains got 0. Nobody knows its share: it is NaN (0 divided by 0).",
+            expected.nan_to_num(0),
+        ),
+        (
+            "You compared the length of the step with the reach. A receptive field is a *square*, not a circle: "
+            "compare the larger of the steps in x and y.",
+            share(step.norm(dim=-1) > reach),
+        ),
+        (
+            "You ask for both x and y to be out of reach; one of them is enough to leave the square.",
+            share(step.amin(-1) > reach),
+        ),
+        ("You added the steps in x and y; the larger of the two counts.", share(step.sum(-1) > reach)),
+        (
+            "Steps to the left and upwards are missing: take the absolute value before you compare.",
+            share((end - start).amax(-1) > reach),
+        ),
+        (
+            "You compared with the whole side. A feature sits in the middle of its field: it sees (side − 1) / 2 "
+            "pixels to each side.",
+            share(furthest > side),
+        ),
+        (
+            "Half a pixel too much: `side` counts the middle pixel too, so (side − 1) / 2 remain on each side.",
+            share(furthest > side / 2),
+        ),
+        (
+            "A joint exactly at the rim, (side − 1) / 2 pixels away, is still in the field: use >, not >=.",
+            share(furthest >= reach),
+        ),
+        (
+            "You averaged over the joints as well; one share for each joint is wanted: average over pairs only, dim 0.",
+            (beyond & there).sum() / there.sum(),
+        ),
+        (
+            "You averaged over the joints as well; one share for each joint is wanted: average over pairs only, dim 0.",
+            expected.nanmean(),
+        ),
+        (
+            "One number for each *pair* came back; average over the pairs, dim 0, not over the joints.",
+            beyond.double().masked_fill(~there, torch.nan).nanmean(1),
+        ),
+    ]
+
+
+class _Called(TorchFunctionMode):
+    """Inside ``with _Called() as called``, ``called.names`` gathers the names of torch's functions that run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.names.add(function.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+@exercise
+def check_halving(answer) -> str:
+    """``my_halving(x, weight)``: a 4x4 convolution with stride 2 and one row of zeros around, without bias.
+
+    ``x`` ``[B, C, H, W]`` and ``weight`` ``[D, C, 4, 4]`` give ``[B, D, H / 2, W / 2]``, as torch's ``conv2d``, which
+    the answer may not call.
+    """
+    generator = torch.Generator().manual_seed(5)
+    for batch, inputs, outputs, height, width in ((2, 3, 5, 8, 12), (1, 4, 4, 6, 4)):
+        x = torch.randn(batch, inputs, height, width, generator=generator)
+        weight = torch.randn(outputs, inputs, 4, 4, generator=generator)
+        given = x.clone()
+        with _Called() as called:
+            found = answer(given, weight.clone())
+        if {name for name in called.names if "conv" in name}:
+            raise Wrong(
+                "You call torch's own convolution. Here only pad, slices, products and sums are allowed."
+            )
+        if not torch.equal(given, x):
+            raise Wrong("Your function changes the features that it was given. Pad into a new tensor.")
+        expected = F.conv2d(x, weight, stride=2, padding=1)
+        compare(found, expected, _halving_mistakes(x, weight, expected))
+    return "equal to torch's conv2d: sixteen products, one for each place of the kernel, and their sum."
+
+
+def _halving_mistakes(x: Tensor, weight: Tensor, expected: Tensor) -> Mistakes:
+    inputs = x.shape[1]
+    padded = F.pad(x, (1, 1, 1, 1))
+    every = F.conv2d(padded, weight)
+    return [
+        (
+            f"The size is that without padding: ({x.shape[2]} − 4) / 2 + 1 = {(x.shape[2] - 4) // 2 + 1} rows. Put one "
+            "row or column of zeros on each of the four sides first.",
+            F.conv2d(x, weight, stride=2),
+        ),
+        ("The size is that of stride 1: take only every second place, in both directions.", every),
+        (
+            "You put two rows of zeros on each side: that is one place too many in each direction.",
+            F.conv2d(x, weight, stride=2, padding=2),
+        ),
+        (
+            "All zeros stand on one side (right and bottom), so every feature looks one pixel too far. Put one row on "
+            "*each* side: F.pad(x, (1, 1, 1, 1)).",
+            F.conv2d(F.pad(x, (0, 2, 0, 2)), weight, stride=2),
+        ),
+        (
+            "All zeros stand on one side (left and top), so every feature looks one pixel too far back. Put one row on "
+            "*each* side: F.pad(x, (1, 1, 1, 1)).",
+            F.conv2d(F.pad(x, (2, 0, 2, 0)), weight, stride=2),
+        ),
+        (
+            "The border is not padded with zeros but with copies of the rim; the library's convolution pads with "
+            "zeros.",
+            F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), weight, stride=2),
+        ),
+        (
+            "The kernel is turned round. In mathematics a convolution does this; in deep learning the kernel's first "
+            "entry meets the first pixel.",
+            F.conv2d(padded, weight.flip(2, 3), stride=2),
+        ),
+        (
+            "Rows and columns of the kernel are exchanged: weight[:, :, row, column].",
+            F.conv2d(padded, weight.mT.contiguous(), stride=2),
+        ),
+        (
+            "You averaged over the sixteen places of the kernel; a convolution adds them up.",
+            expected / 16,
+        ),
+        (
+            "You averaged over the input channels; a convolution adds them up.",
+            expected / inputs,
+        ),
+        (
+            "You averaged over kernel and input channels; a convolution adds them up.",
+            expected / (16 * inputs),
+        ),
+        (
+            "Only the first picture of the batch came back.",
+            expected[:1],
+        ),
+        (
+            "The batch dimension is lost: [B, D, H / 2, W / 2] is wanted.",
+            expected[0],
+        ),
+        (
+            "Some of the sixteen places are missing: you stop at 3; range(4) counts 0, 1, 2, 3.",
+            F.conv2d(padded[..., :-1, :-1], weight[..., :3, :3], stride=2),
+        ),
+    ]
+
+
+@exercise
+def check_instance_norm(answer) -> str:
+    """``my_instance_norm(x, eps=1e-5)``: each channel of each picture with mean 0 and variance 1, ``[B, C, h, w]``.
+
+    The mean is subtracted, then the difference divided by ``sqrt(variance + eps)``, where the variance is the mean
+    square (biased). Tried with channels of very different sizes, one of them plain, in double precision.
+    """
+    generator = torch.Generator().manual_seed(6)
+    for shape in ((3, 4, 5, 6), (1, 4, 3, 2)):
+        x = torch.randn(shape, generator=generator, dtype=torch.float64)
+        x = x * torch.tensor([1.0, 0.002, 3.0, 0.0]).view(1, 4, 1, 1)
+        x = x + 5 * torch.randn(*shape[:2], 1, 1, generator=generator, dtype=torch.float64)
+        given = x.clone()
+        found = answer(given)
+        if not torch.equal(given, x):
+            raise Wrong(
+                "Your function changes x itself (an in-place operation such as -=). Make a new tensor."
+            )
+        compare(found, F.instance_norm(x), _norm_mistakes(x))
+    x = torch.randn(2, 3, 4, 4, generator=generator)
+    if not torch.allclose(answer(x, eps=0.5), F.instance_norm(x, eps=0.5), atol=1e-4):
+        raise Wrong(
+            "With another eps the result is not right: add the argument `eps`, not a number of your own."
+        )
+    return "equal to the library's. Every channel now has mean 0: what it was *everywhere* is gone."
+
+
+def _norm_mistakes(x: Tensor) -> Mistakes:
+    def over(dims: tuple[int, ...]) -> Tensor:
+        variance = x.var(dims, keepdim=True, correction=0)
+        return (x - x.mean(dims, keepdim=True)) / (variance + 1e-5).sqrt()
+
+    plane = (2, 3)
+    mean, variance = x.mean(plane, keepdim=True), x.var(plane, keepdim=True, correction=0)
+    unbiased = x.var(plane, keepdim=True)
+    return [
+        (
+            "The variance is the unbiased one, divided by n − 1. Here it is the plain mean of the squares: "
+            "var(…, correction=0).",
+            (x - mean) / (unbiased + 1e-5).sqrt(),
+        ),
+        (
+            "eps is missing: where a channel has the same value everywhere, its variance is 0 and 0/0 is NaN.",
+            (x - mean) / variance.sqrt(),
+        ),
+        (
+            "eps is missing: where a channel has the same value everywhere, its variance is 0 and 0/0 is NaN.",
+            (x - mean) / unbiased.sqrt(),
+        ),
+        (
+            "eps stands outside the root: it is added to the variance, *before* the square root.",
+            (x - mean) / (variance.sqrt() + 1e-5),
+        ),
+        (
+            "eps stands outside the root: it is added to the variance, *before* the square root.",
+            (x - mean) / (unbiased.sqrt() + 1e-5),
+        ),
+        ("You divided by the variance; divide by its square root.", (x - mean) / (variance + 1e-5)),
+        ("The mean is still there: subtract it before you divide.", x / (variance + 1e-5).sqrt()),
+        ("Only the mean is gone: divide by the standard deviation as well.", x - mean),
+        (
+            "Mean and variance go over the batch too (this is batch normalisation). A picture must not depend on its "
+            "neighbours in the batch: average over dims 2 and 3 only.",
+            over((0, 2, 3)),
+        ),
+        (
+            "Mean and variance go over all channels of a picture at once (layer normalisation). Each channel has its "
+            "own: average over dims 2 and 3 only.",
+            over((1, 2, 3)),
+        ),
+        (
+            "Mean and variance are of the whole tensor; each channel of each picture has its own.",
+            over((0, 1, 2, 3)),
+        ),
+        ("Mean and variance go along the rows only: average over dims 2 *and* 3.", over((3,))),
+        ("Mean and variance go down the columns only: average over dims 2 *and* 3.", over((2,))),
+        (
+            "Mean and variance go over the channels of one pixel; average over the pixels of one channel.",
+            over((1,)),
         ),
     ]
 
