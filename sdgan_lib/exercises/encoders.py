@@ -84,6 +84,12 @@ def _compare_sides(answer: Callable, layers: Layers, expected: list[int]) -> Non
     if found.ndim == 0 or len(found) == 1:
         raise Wrong("Only one number came back; a list with the side after every layer is wanted.")
 
+    if found.shape == (len(layers) + 1,) and found[0] == 1:
+        raise Wrong("Your list begins with 1, the picture itself; wanted is one number after each layer.")
+    if found.ndim == 2:
+        raise Wrong(
+            "Your list holds several numbers for each layer; wanted are the sides alone, without the jumps."
+        )
     what = f"for kernels {kernels} and strides {strides} your list"
     compare(found, torch.tensor(expected, dtype=torch.float64), _side_mistakes(layers), what=what)
 
@@ -268,7 +274,9 @@ def check_halving(answer) -> str:
         weight = torch.randn(outputs, inputs, 4, 4, generator=generator)
         given = x.clone()
         found = answer(given, weight.clone())
-        with _Called() as called:  # a run of its own, as an error in it would not be told with the learner's line
+        with (
+            _Called() as called
+        ):  # a run of its own, as an error in it would not be told with the learner's line
             answer(x.clone(), weight.clone())
         if {name for name in called.names if "conv" in name}:
             raise Wrong(
@@ -572,6 +580,8 @@ def _check_levels(found: TwoLists, expected: TwoLists) -> None:
 
 def _check_seen(appearance: set[str], pose: set[str]) -> None:
     """Raise :class:`Wrong` unless each stream sees its own inputs, given as names from ``INPUTS``."""
+    if appearance == {"target pose"} and pose == {"source picture", "source pose"}:
+        raise Wrong("The two lists come in the wrong order: appearance first, then pose.")
     if "target pose" in appearance:
         raise Wrong(
             "The appearance features change with the target pose. Give the appearance stream the picture and its "

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sdgan_lib.encoders import Encoder
+from sdgan_lib.exercises.encoders import receptive_fields
 
 
 def _sides(step):
@@ -177,6 +178,8 @@ WRONG: dict = {
         (_sides(lambda r, j, k, s: ((r - 1) * s + k, j)), "walks back"),
         (_times_stride, "multiplied the side by the stride"),
         (_only_last, "Only one number"),
+        (lambda kernels, strides: [1, *receptive_fields(kernels, strides)], "begins with 1"),
+        (lambda kernels, strides: [(r, 1) for r in receptive_fields(kernels, strides)], "without the jumps"),
     ],
     "check_out_of_sight": [
         (_share(lambda step, reach: _furthest(step) <= reach), "joints *in* sight"),
@@ -251,6 +254,7 @@ WRONG: dict = {
         (_streams(_own, lambda i, s, t: torch.cat([s, t], 1)), "also sees the source's pose"),
         (_streams(_own, lambda i, s, t: torch.cat([i * 0, t], 1), shared=True), "share weights"),
         (_streams(_own, _target, last=True), "one tensor per level"),
+        (_streams(_target, _own), "in the wrong order"),
         (_streams(_own, _target, hidden=True), "no weights that can learn"),
     ],
     "check_blind_pair": [
