@@ -27,24 +27,43 @@ from sdgan_lib.exercises.generators import (
 )
 from sdgan_lib.exercises.poses import check_flip, check_joint_map, check_lost_sigma, check_two_pixels
 from sdgan_lib.exercises.start import check_flattered, check_missing, check_person_l1
-from sdgan_lib.exercises.warping import check_map_at, check_pixels, check_warp_faults, check_weighted_fit
+from sdgan_lib.exercises.warping import (
+    check_affine,
+    check_apply,
+    check_corners,
+    check_exchanged_shift,
+    check_grid,
+    check_map_at,
+    check_mask,
+    check_merge,
+    check_pixels,
+    check_warp_faults,
+    check_weighted_fit,
+)
 
 __all__ = [
     "Verdict",
+    "check_affine",
+    "check_apply",
     "check_attention",
     "check_blind_pair",
     "check_composition",
+    "check_corners",
     "check_diagnosis",
     "check_discriminator_loss",
+    "check_exchanged_shift",
     "check_fill",
     "check_flattered",
     "check_flip",
     "check_generator_step",
+    "check_grid",
     "check_joint_map",
     "check_judged_pictures",
     "check_lost_sigma",
     "check_map_at",
+    "check_mask",
     "check_mended_step",
+    "check_merge",
     "check_missing",
     "check_person_l1",
     "check_pixels",
