@@ -128,7 +128,9 @@ def check_grid(my_grid: Callable[[Tensor, int, int], Tensor]) -> str:
     generator = torch.Generator().manual_seed(2)
     for height, width in ((128, 64), (32, 48)):
         size = torch.tensor([width, height])
-        points = (1.4 * torch.rand(5, 8, 2, generator=generator) - 0.2) * size  # in the picture and beside it
+        points = (
+            1.4 * torch.rand(5, 8, 2, generator=generator).double() - 0.2
+        ) * size  # in the picture, beside it
         expected, given = to_grid(points, height, width), points.clone()
         mistakes = [
             (
@@ -163,9 +165,19 @@ def check_grid(my_grid: Callable[[Tensor, int, int], Tensor]) -> str:
                 expected.flip(-1),
             ),
         ]
-        compare(my_grid(given, height, width), expected, mistakes, what="my_grid(points)", atol=1e-4)
+        found = my_grid(given, height, width)
+        compare(found, expected, mistakes, what="my_grid(points)")
+        _same_type(found, points)
         _unchanged(given, points, "points")
     return "edges become -1 and 1 for every height and width. Pictures below are fetched with your formula."
+
+
+def _same_type(found: Tensor, given: Tensor) -> None:
+    if found.dtype != given.dtype:
+        raise Wrong(
+            f"the numbers are right, but you made {found.dtype} of {given.dtype}, and later cells cannot mix the two. "
+            "Give new tensors the type of what you were given: `.to(points)`."
+        )
 
 
 def _unchanged(given: Tensor, before: Tensor, what: str) -> None:
@@ -189,6 +201,7 @@ def check_apply(my_apply: Callable[[Tensor, Tensor], Tensor]) -> str:
         given, images = points.reshape(shape), expected.reshape(shape)
         found = my_apply(affine.clone(), given.clone())
         compare(found, images, _apply_mistakes(affine, given, images), what=f"my_apply for points {shape}")
+        _same_type(found, points)
     return "one point, a list, or one for every pixel: each place is where the map says."
 
 
@@ -227,6 +240,7 @@ def check_corners(my_corners: Callable[[Tensor, Tensor, float, float], Tensor]) 
             found = my_corners(*given, half_width, beyond)
             mistakes = _corner_mistakes(first, second, half_width, beyond)
             compare(found, expected, mistakes, what=f"the corners of a {name.replace('_', ' ')}")
+            _same_type(found, first)
             _unchanged(torch.stack(given), torch.stack([first, second]), "joints")
     return "the rectangles of all eight limbs of two random people are the library's."
 
@@ -336,9 +350,9 @@ def check_affine(my_affine: Callable[[Tensor, Tensor], Tensor]) -> str:
             ),
             *_shift_missing(_least_squares(points, images, ones)),
         ]
-        compare(
-            my_affine(points.clone(), images.clone()), expected, mistakes, what=f"the fit to {count} points"
-        )
+        found = my_affine(points.clone(), images.clone())
+        compare(found, expected, mistakes, what=f"the fit to {count} points")
+        _same_type(found, points)
     return "the smallest sum of squares, from 3 points or more. The limbs below move by your fit."
 
 
@@ -433,6 +447,11 @@ def check_merge(my_merge: Callable[[Tensor, Tensor], Tensor]) -> str:
         (
             "Filled the wrong way round: what covers the pixel was filled, and the others were left.",
             sampled.masked_fill(where, -torch.inf).amax(1),
+        ),
+        (
+            "Everything is NaN: 0 times infinity is no number. Choose with `torch.where` or `masked_fill`; do not "
+            "multiply by infinity.",
+            torch.full_like(features, torch.nan),
         ),
         ("This is the smallest value, not the largest.", sampled.masked_fill(~where, torch.inf).amin(1)),
         ("This is the sum over the regions that cover; wanted is the largest.", (sampled * where).sum(1)),
@@ -554,6 +573,7 @@ def check_map_at(my_map_at: Callable[[Tensor, tuple[int, int], tuple[int, int]],
         scale = torch.tensor([64 / level[1], 128 / level[0]], dtype=torch.float64)
         mistakes = _map_mistakes(affine, expected, scale)
         compare(found, expected, mistakes, what=f"my_map_at for a level of {level[0]} x {level[1]}")
+        _same_type(found, affine)
     return "one fit at full size serves every level of the encoder, whatever the two scales are."
 
 

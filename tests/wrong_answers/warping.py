@@ -208,6 +208,7 @@ WRONG = {
         (lambda points, height, width: (2 * points + 1) / width - 1, "the same size"),
         (lambda points, height, width: to_grid(points, height, width).flip(-1), "(y, x)"),
         (in_place(to_grid), "you changed the points"),
+        (lambda points, height, width: to_grid(points, height, width).float(), "you made torch.float32"),
     ],
     "check_apply": [
         (lambda affine, points: points @ affine[:, :2] + affine[:, 2], "transposed"),
@@ -268,6 +269,10 @@ WRONG = {
         (lambda sampled, covering: filled(sampled, covering, 0).sum(1), "This is the sum"),
         (lambda sampled, covering: filled(sampled, covering, torch.nan).nanmean(1), "This is the mean"),
         (lambda sampled, covering: filled(sampled, covering).max(1), "values *and* indices"),
+        (
+            lambda sampled, covering: (sampled + ~covering[:, :, None] * -torch.inf).amax(1),
+            "Everything is NaN",
+        ),
         (merge_in_place, "you changed the sampled features"),
     ],
     "check_exchanged_shift": [
