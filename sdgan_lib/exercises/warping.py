@@ -249,6 +249,7 @@ def _corner_mistakes(first: Tensor, second: Tensor, half_width: float, beyond: f
     start = first + BEFORE * (first - second)
     inner = first - BEFORE * (first - second)
     end = _ahead(start, second, beyond)
+    far = _ahead(first, second, beyond)
     outwards = (
         "The rectangle is longer than the bone: `first` moves away from `second`, `second` from `first`."
     )
@@ -282,6 +283,15 @@ def _corner_mistakes(first: Tensor, second: Tensor, half_width: float, beyond: f
             f"The end is moved inwards. {outwards}",
             _corners(start, _ahead(start, second, -beyond), half_width),
         ),
+        (
+            "The end is moved by 0.1 limb lengths, as the beginning is. It must be moved by `beyond`.",
+            _corners(start, _ahead(start, second, BEFORE), half_width),
+        ),
+        (
+            "You moved `second` first, and `first` by a share of the new length. Begin with `first`.",
+            _corners(_ahead(far, first, BEFORE), far, half_width),
+        ),
+        ("`half_width` has no effect: the step to the side is one pixel long.", _corners(start, end, 1.0)),
         (
             "The rectangle is half as wide as it should be: `half_width` lies on *each* side of the bone.",
             _corners(start, end, half_width / 2),
@@ -377,7 +387,10 @@ def check_mask(my_mask: Callable[[Tensor, int, int], Tensor]) -> str:
 
 def _mask_mistakes(corners: Tensor, expected: Tensor, height: int, width: int) -> Mistakes:
     points = _pixels(height, width)
-    along, across = (share.abs() for share in _shares(corners, points))
+    signed = _shares(corners, points)
+    along, across = (share.abs() for share in signed)
+    from_corners = [_shares(corners, points - corner + corners.mean(0)) for corner in corners]
+    corner_masks = [(a.abs() <= 0.5) & (b.abs() <= 0.5) for a, b in from_corners]
     sides = [(corners[2] - corners[1]).norm(), (corners[0] - corners[1]).norm()]
     low, high = corners.amin(0), corners.amax(0)
     half = [share.abs() for share in _shares(corners, points + 0.5)]
@@ -405,6 +418,15 @@ def _mask_mistakes(corners: Tensor, expected: Tensor, height: int, width: int) -
             "The product of the offset with a side is a distance *times the side's length*. Divide by that length, "
             "or compare with half its square.",
             (along * sides[0] <= 0.5) & (across * sides[1] <= 0.5),
+        ),
+        *(
+            ("You measure from a corner. The distances are meant from the rectangle's middle.", from_corner)
+            for from_corner in corner_masks
+        ),
+        (
+            "One direction only: left of the middle the product is negative, and every negative number is small. Take "
+            "the absolute value.",
+            (signed[0] <= 0.5) & (signed[1] <= 0.5),
         ),
         (
             "Half a pixel off: pixel centres are whole numbers, so pixel (0, 0) lies at (0, 0), not at (½, ½).",
@@ -507,6 +529,10 @@ def check_weighted_fit(my_weighted_fit: Callable[[Tensor, Tensor, Tensor], Tenso
         weights = 0.1 + torch.rand(count, generator=generator, dtype=torch.float64)
         found = my_weighted_fit(target.clone(), source.clone(), weights.clone())
         expected, _ = _fit(target, source, weights)
+        rows = _with_ones(target)
+        weighted = rows * weights[:, None]
+        left_only = torch.linalg.solve(rows.T @ weighted, rows.T @ source)
+        right_only = torch.linalg.solve(rows.T @ rows, weighted.T @ source)
         mistakes = [
             (
                 "A map is wanted that leads from the target to the source: for each target pixel, where to fetch. "
@@ -527,6 +553,8 @@ def check_weighted_fit(my_weighted_fit: Callable[[Tensor, Tensor, Tensor], Tenso
                 "Multiply by the square root of the weight.",
                 _least_squares(_with_ones(target), source, weights**2),
             ),
+            ("The weights stand on one side of the equations only: PᵀWP K = PᵀWQ.", left_only.T),
+            ("The weights stand on one side of the equations only: PᵀWP K = PᵀWQ.", right_only.T),
             *_shift_missing(_least_squares(target, source, weights)),
         ]
         compare(found, expected, mistakes, what="my_weighted_fit(...)")

@@ -24,6 +24,14 @@ def fit(points, images, weights):
     return torch.linalg.lstsq(rows, images * weights.sqrt()[:, None]).solution.T
 
 
+def one_sided(points, images, weights, left):
+    rows = torch.cat([points, torch.ones_like(points[:, :1])], 1)
+    weighted = rows * weights[:, None]
+    if left:
+        return torch.linalg.solve(rows.T @ weighted, rows.T @ images).T
+    return torch.linalg.solve(rows.T @ rows, weighted.T @ images).T
+
+
 def no_ones(points, images, weights):
     root = weights.sqrt()[:, None]
     return torch.linalg.lstsq(points * root, images * root).solution.T
@@ -124,6 +132,11 @@ def beyond_of_the_bare_bone(first, second, half_width, beyond):
     return torch.stack([start + across, start - across, end - across, end + across])
 
 
+def second_first(first, second, half_width, beyond):
+    second = second + beyond * (second - first)
+    return moved(first, second, half_width, 0.1, 0)
+
+
 def not_normalised(first, second, half_width, beyond):
     found = corners(first, second, half_width, beyond)
     middle = (found[[0, 3]] + found[[1, 2]])[[0, 0, 1, 1]] / 2
@@ -160,17 +173,14 @@ def right_side(points, images):
     return torch.cat([points, torch.ones_like(points[:, :1])], 1).T @ images
 
 
-def offsets(found, height, width, half=0.0):
-    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([x, y], -1).to(found) + half - found.mean(0)
-
-
-def mask(found, height, width, along=0.5, across=0.5, half=0.0, power=2):
+def mask(found, height, width, along=0.5, across=0.5, half=0.0, power=2, origin=None, absolute=True):
     """Sizes in shares of the rectangle's own; ``power`` of the side's length that the product is divided by."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    offset = torch.stack([x, y], -1) + half - (found.mean(0) if origin is None else origin)
     inside = torch.ones(height, width, dtype=torch.bool)
     for side, limit in ((found[2] - found[1], along), (found[0] - found[1], across)):
-        distance = offsets(found, height, width, half) @ side / side.norm() ** power
-        inside &= distance.abs() <= limit
+        distance = offset @ side / side.norm() ** power
+        inside &= (distance.abs() if absolute else distance) <= limit
     return inside
 
 
@@ -221,6 +231,9 @@ WRONG = {
     "check_corners": [
         (from_the_joint, "begins at the first joint"),
         (lambda first, second, half, beyond: corners(first, second, half, 0), "`beyond` is not used"),
+        (lambda first, second, half, beyond: corners(first, second, half, 0.1), "as the beginning is"),
+        (lambda first, second, half, beyond: corners(first, second, 1.0, beyond), "no effect"),
+        (second_first, "Begin with `first`"),
         (beyond_of_the_bare_bone, "counted from the first joint"),
         (lambda first, second, half, beyond: moved(first, second, half, -0.1, -beyond), "Both ends"),
         (
@@ -256,6 +269,9 @@ WRONG = {
         (lambda found, height, width: mask(found, height, width, 1, 1), "Twice too long"),
         (lambda found, height, width: mask(found, height, width, power=1), "times the side's length"),
         (lambda found, height, width: mask(found, height, width, half=0.5), "Half a pixel off"),
+        (lambda found, height, width: mask(found, height, width, origin=found[0]), "from a corner"),
+        (lambda found, height, width: mask(found, height, width, origin=found[2]), "from a corner"),
+        (lambda found, height, width: mask(found, height, width, absolute=False), "Take the absolute value"),
         (lambda found, height, width: ~mask(found, height, width), "Inside and outside"),
     ],
     "check_merge": [
@@ -297,6 +313,8 @@ WRONG = {
         (lambda target, source, weights: fit(target, source, weights).T, "transposed"),
         (lambda target, source, weights: fit(target, source, weights * 0 + 1), "no effect"),
         (lambda target, source, weights: fit(target, source, weights**2), "weight squared"),
+        (lambda *given: one_sided(*given, left=True), "one side of the equations"),
+        (lambda *given: one_sided(*given, left=False), "one side of the equations"),
         (no_ones, "no shift"),
         (no_ones_padded, "no shift"),
     ],
