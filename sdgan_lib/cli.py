@@ -53,8 +53,8 @@ class Train:
     """trained generator (checkpoint.pt or .safetensors) to train further, for your own data, say"""
     device: Device = "auto"
     """where to train"""
-    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
-    """numbers of half the size on a GPU"""
+    mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
+    """numbers of half the size; auto: bf16 where the GPU or CPU is quicker with them"""
     checkpoint_minutes: float = 2.0
     """minutes between checkpoints; 0: after every step"""
     workers: int = 0
