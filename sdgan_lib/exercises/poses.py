@@ -235,7 +235,13 @@ def check_peak(answer) -> str:
             drawn = (high * _map(joint, height, width, sigma)).clamp_min(0.01)
             what = f"the joint in a map of {height}x{width} pixels"
             right = decode(drawn[None, None])[0, 0]
-            compare(answer(drawn.clone()), right, _peak_mistakes(drawn, right), what=what, atol=1e-3)
+            found = answer(drawn.clone())
+            if isinstance(found, Tensor) and found.isnan().any():
+                raise Wrong(
+                    "the result is NaN: you look at pixels where the map is flat, and 0/0 is NaN. argmax() counts row "
+                    "by row, so row = index // width and column = index % width."
+                )
+            compare(found, right, _peak_mistakes(drawn, right), what=what, atol=1e-3)
     return (
         "three pixels in each direction are enough, whatever σ is. `decode` does the same for whole batches."
     )
@@ -565,7 +571,7 @@ def check_torso(answer) -> str:
 
 
 def _torso_mistakes(poses: Tensor) -> Mistakes:
-    at = {name: poses[:, JOINT[name]] for name in ("Rhip", "Rsho", "Lhip", "Lsho")}
+    at = {name: poses[:, JOINT[name]] for name in ("Rhip", "Rsho", "Lhip", "Lsho", "neck")}
 
     def squares(*pairs: tuple[str, str]) -> Tensor:
         return torch.stack([(at[one] - at[other]).square().sum(-1) for one, other in pairs])
@@ -591,6 +597,10 @@ def _torso_mistakes(poses: Tensor) -> Mistakes:
         (
             "this measures across the body, shoulder to shoulder and hip to hip. Wanted is from hip to shoulder.",
             squares(("Rhip", "Lhip"), ("Rsho", "Lsho")).mean(0).sqrt(),
+        ),
+        (
+            "this measures up to the neck. Wanted are two distances, each from a hip to the shoulder of its side.",
+            squares(("Rhip", "neck"), ("Lhip", "neck")).mean(0).sqrt(),
         ),
         (
             "this counts y only: a person may lean, so x belongs to the distance too.",

@@ -113,6 +113,13 @@ def exchanged(drawn):
     return place + (joint_in(drawn) - place).flip(0)
 
 
+def row_by_height(drawn):
+    row, column = divmod(int(drawn.argmax()), len(drawn))
+    a, b, c = drawn[row, column - 1 : column + 2].log()
+    d, e, f = drawn[row - 1 : row + 2, column].log()
+    return torch.stack([column + (a - c) / (2 * (a - 2 * b + c)), row + (d - f) / (2 * (d - 2 * e + f))])
+
+
 def mass(drawn):
     rows, columns = (torch.arange(float(length)) for length in drawn.shape)
     total = drawn.sum()
@@ -153,6 +160,11 @@ def across(pose):
 def crossed(pose):
     one, other = pose[JOINT["Rhip"]] - pose[JOINT["Lsho"]], pose[JOINT["Lhip"]] - pose[JOINT["Rsho"]]
     return torch.stack([one, other]).square().sum(-1).mean().sqrt()
+
+
+def up_to_the_neck(pose):
+    hips = pose[[JOINT["Rhip"], JOINT["Lhip"]]]
+    return (hips - pose[JOINT["neck"]]).square().sum(-1).mean().sqrt()
 
 
 def half_counted(pose):
@@ -214,6 +226,7 @@ WRONG: dict = {
         (lambda m: one_axis(m, 1), "y is right, x is still"),
         (exchanged, "the shifts are exchanged"),
         (mass, "centre of mass"),
+        (row_by_height, "row = index // width"),
         (lambda m: tuple(joint_in(m)), "is a tuple"),
     ],
     "check_flip": [
@@ -266,6 +279,7 @@ WRONG: dict = {
         (lambda pose: lengths(pose).square().nanmean(), "this is an area"),
         (crossed, "of different sides"),
         (across, "across the body"),
+        (up_to_the_neck, "up to the neck"),
         (lambda pose: sides(pose)[:, 1].square().nanmean().sqrt(), "counts y only"),
         (lambda pose: sides(pose).square().nanmean().sqrt(), "*sum* of dx² and dy²"),
         (lambda pose: lengths(pose)[0], "one side only"),
