@@ -25,12 +25,23 @@ from sdgan_lib.exercises.generators import (
     check_stack,
     check_up_block,
 )
-from sdgan_lib.exercises.poses import check_flip, check_joint_map, check_lost_sigma, check_two_pixels
+from sdgan_lib.exercises.poses import (
+    check_annotation,
+    check_flip,
+    check_joint_map,
+    check_lost_sigma,
+    check_peak,
+    check_pose_maps,
+    check_rescale,
+    check_torso,
+    check_two_pixels,
+)
 from sdgan_lib.exercises.start import check_flattered, check_missing, check_person_l1
 from sdgan_lib.exercises.warping import check_map_at, check_pixels, check_warp_faults, check_weighted_fit
 
 __all__ = [
     "Verdict",
+    "check_annotation",
     "check_attention",
     "check_blind_pair",
     "check_composition",
@@ -46,11 +57,15 @@ __all__ = [
     "check_map_at",
     "check_mended_step",
     "check_missing",
+    "check_peak",
     "check_person_l1",
     "check_pixels",
+    "check_pose_maps",
     "check_receptive_fields",
+    "check_rescale",
     "check_stack",
     "check_stream_inputs",
+    "check_torso",
     "check_two_pixels",
     "check_two_streams",
     "check_up_block",
