@@ -26,12 +26,20 @@ from sdgan_lib.exercises.generators import (
     check_up_block,
 )
 from sdgan_lib.exercises.poses import check_flip, check_joint_map, check_lost_sigma, check_two_pixels
-from sdgan_lib.exercises.start import check_flattered, check_missing, check_person_l1
+from sdgan_lib.exercises.start import (
+    check_between,
+    check_flattered,
+    check_missing,
+    check_person_l1,
+    check_window_ssim,
+    check_wins,
+)
 from sdgan_lib.exercises.warping import check_map_at, check_pixels, check_warp_faults, check_weighted_fit
 
 __all__ = [
     "Verdict",
     "check_attention",
+    "check_between",
     "check_blind_pair",
     "check_composition",
     "check_diagnosis",
@@ -56,4 +64,6 @@ __all__ = [
     "check_up_block",
     "check_warp_faults",
     "check_weighted_fit",
+    "check_window_ssim",
+    "check_wins",
 ]
