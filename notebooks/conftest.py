@@ -4,7 +4,7 @@ import pytest
 
 
 def pytest_collectstart(collector):
-    """Not compared: text on stderr (warnings, progress bars), and pictures, of which nbval itself leaves out the still."""
+    """Not compared: text on stderr (warnings, progress bars), moving pictures; nbval leaves out still ones itself."""
     if hasattr(collector, "skip_compare"):
         collector.skip_compare += ("stderr", "image/gif")
 

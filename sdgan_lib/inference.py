@@ -169,7 +169,7 @@ def animate_files(
     frames_per_second: float = 8.0,
     scale: int = 3,
 ) -> None:
-    """Make the person of ``source`` move through a sequence of poses and write it: a GIF, or a PNG of all frames in a row.
+    """Make the person of ``source`` move through a sequence of poses: a GIF, or a PNG of all frames in a row.
 
     Args:
         checkpoint, source, source_pose, data, device, size: see :func:`generate`.
@@ -206,7 +206,7 @@ def animate_files(
 
 
 def _find_person(source: str, source_pose: Path | None, data: Path) -> tuple[Path, Tensor, tuple[int, int]]:
-    """File, pose and (height, width) of a source: a picture file with its pose's file, or a picture's name in ``data``."""
+    """File, pose and (height, width) of a source: a picture file with its pose, or a picture of ``data`` by name."""
     path, pose = Path(source), None
     if not os.path.isfile(source):
         path, pose = find_picture(data, source)

@@ -119,8 +119,8 @@ def fit_poses(poses: Tensor, to_pose: Tensor) -> Tensor:
     for what, length in (("the person's pose", size), ("the sequence", own)):
         if not length > 0:
             raise UserError(
-                f"{what} has no hip and shoulder of one side, by which poses are brought to a person's size. Remedy: give "
-                "the pose of the source with both (--source-pose), or choose another picture or sequence."
+                f"{what} has no hip and shoulder of one side, by which poses are brought to a person's size. Remedy: "
+                "give the pose of the source with both (--source-pose), or choose another picture or sequence."
             )
     scaled = poses * (size / own)
     hips, to_hips = scaled[:, _HIPS].nanmean((0, 1)), to_pose[_HIPS].nanmean(0)

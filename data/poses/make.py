@@ -6,14 +6,14 @@ own rules, so that a generator meets in these poses what it met in training.
 
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.interpolate import CubicSpline
 
 from data.render.garments import identity
-from data.render.poses import Pose
-from data.render.raster import spin
+from data.render.poses import SIDES, Pose
 from data.render.scene import SS, Lens
 from data.render.shading import _keypoints, _visible, _world_joints
 from data.render.stage import PERSON, _figure
@@ -38,10 +38,16 @@ def lens() -> Lens:
     return Lens(HEIGHT, origin, turn, focal, np.array([WIDTH * SS / 2, HEIGHT * SS * 0.94 - focal * feet]))
 
 
-def joints(pose: Pose, heading: float) -> np.ndarray:
-    """The joints ``[18, 2]`` of the body in a pose, in pixels; ``heading`` in degrees, 0 towards the camera."""
-    figure, cam = _figure(identity(BODY), pose, math.radians(heading), PERSON, 0), lens()
-    tall, wide = HEIGHT * SS, WIDTH * SS
+def joints(pose: Pose, heading: float, lift: float = 0.0) -> np.ndarray:
+    """The joints ``[18, 2]`` of the body in a pose, in pixels.
+
+    Args:
+        pose: the angles.
+        heading: in degrees, 0 towards the camera, growing counter-clockwise seen from above.
+        lift: of the feet above the floor, in metres.
+    """
+    figure = _figure(identity(BODY), pose, math.radians(heading), PERSON, 0).moved(np.array([0, 0, lift]))
+    cam, tall, wide = lens(), HEIGHT * SS, WIDTH * SS
     seen = _visible(figure.items, cam, tall, wide)
     depth = np.full(tall * wide, np.inf)
     depth[seen.pixel] = seen.depth
@@ -49,35 +55,82 @@ def joints(pose: Pose, heading: float) -> np.ndarray:
     return _keypoints(cam, world, depth.reshape(tall, wide), np.zeros((tall, wide), bool))
 
 
-# Hip, knee and toes of a leg (degrees, forwards; toes down) at each tenth of its cycle, from heel strike to heel strike,
-# as textbooks of gait draw them.
-HIP = (28, 24, 14, 3, -6, -9, 0, 17, 28, 31)
-KNEE = (5, 15, 14, 8, 5, 11, 36, 58, 50, 20)
-TOES = (-6, 4, 0, -3, -5, 6, 18, 8, 2, -4)
+class Gait(NamedTuple):
+    """A leg's angles (degrees: hip and knee forwards, toes down) at each tenth of its cycle, from heel strike on."""
+
+    hip: tuple
+    knee: tuple
+    toes: tuple
+
+    def at(self, share: float) -> tuple[float, float, float, float]:
+        """A leg of :class:`Pose` at a share of the cycle, on smooth closed curves through the entries."""
+        times = np.linspace(0, 1, 11)
+        curves = (CubicSpline(times, (*row, row[0]), bc_type="periodic") for row in self)
+        hip, knee, toes = (float(curve(share % 1)) for curve in curves)
+        return hip, 1.0, knee, toes
 
 
-def _gait(table: tuple, share: float) -> float:
-    """The value of a table at a share of the cycle, on a smooth closed curve through its entries."""
-    values = np.array([*table, table[0]], float)
-    return float(CubicSpline(np.linspace(0, 1, len(values)), values, bc_type="periodic")(share % 1))
+# Rounded from the curves that textbooks of gait draw.
+WALK = Gait(
+    hip=(28, 24, 14, 3, -6, -9, 0, 17, 28, 31),
+    knee=(5, 15, 14, 8, 5, 11, 36, 58, 50, 20),
+    toes=(-6, 4, 0, -3, -5, 6, 18, 8, 2, -4),
+)
+RUN = Gait(
+    hip=(36, 28, 10, -6, -12, -4, 14, 34, 46, 44),
+    knee=(16, 36, 34, 20, 20, 52, 86, 92, 62, 26),
+    toes=(-4, -12, -14, 4, 24, 24, 14, 6, 0, -4),
+)
 
 
-def walking(share: float) -> Pose:
-    """One moment of an easy walk, as a share of its cycle; at 0 the left heel strikes."""
-    pose = Pose("walk", lean=3, twist=-5 * math.cos(2 * math.pi * share), nod=-4)
-    for side, own in (("L", share), ("R", share + 0.5)):
-        pose.legs[side] = (_gait(HIP, own), 1, _gait(KNEE, own), _gait(TOES, own))
-        back = math.cos(2 * math.pi * own)  # the arm is behind when its own leg is in front
-        pose.arms[side] = (4 - 22 * back, 8, 20 - 10 * back, 0.25)
+def gait(table: Gait, share: float, **angles: float) -> Pose:
+    """One moment of a gait, as a share of its cycle: at 0 the left heel strikes; the arms hang."""
+    pose = Pose("walk", twist=-5 * math.cos(2 * math.pi * share), **angles)
+    pose.legs = {"L": table.at(share), "R": table.at(share + 0.5)}
     return pose
 
 
-def walk(count: int = 12, heading: float = 45.0) -> list[np.ndarray]:
-    """A walk on the spot, seen from three quarters."""
-    return [joints(walking(i / count), heading) for i in range(count)]
+def behind(share: float) -> dict[str, float]:
+    """How far each arm is behind the body, -1 to 1: where the leg of its side is in front."""
+    return {side: math.cos(2 * math.pi * (share + own)) for side, own in (("L", 0), ("R", 0.5))}
+
+
+def walking(share: float) -> Pose:
+    """One moment of an easy walk."""
+    pose = gait(WALK, share, lean=3, nod=-4)
+    pose.arms = {s: (4 - 22 * back, 8, 20 - 10 * back, 0.25) for s, back in behind(share).items()}
+    return pose
+
+
+def running(share: float) -> Pose:
+    """One moment of an easy run."""
+    pose = gait(RUN, share, lean=9, nod=-8)
+    pose.arms = {s: (-8 - 34 * back, 12, 84 - 8 * back, 0.35) for s, back in behind(share).items()}
+    return pose
+
+
+def standing(arms: float = 2.0) -> Pose:
+    """Standing at ease, the arms raised forwards by so many degrees."""
+    pose = Pose("stand", nod=-4)
+    pose.legs = {s: (1, 4, 3, 0) for s in SIDES}
+    pose.arms = {s: (arms, 9, 14, 0.25) for s in SIDES}
+    return pose
+
+
+def sequences(count: int = 12) -> dict[str, list[np.ndarray]]:
+    """All sequences by name, ``count`` poses each; the last leads to the first."""
+    shares = [i / count for i in range(count)]
+    flight = [0.07 * max(0, -math.cos(4 * math.pi * (share - 0.18))) for share in shares]
+    raised = [2 + 148 * math.sin(math.pi * share) ** 2 for share in shares]
+    return {
+        "walk": [joints(walking(share), 40) for share in shares],
+        "run": [joints(running(share), 40, up) for share, up in zip(shares, flight, strict=True)],
+        "raise_arms": [joints(standing(angle), 25) for angle in raised],
+        "turn": [joints(standing(), 360 * share) for share in shares],
+    }
 
 
 if __name__ == "__main__":
-    for name, sequence in (("walk", walk()),):
+    for name, sequence in sequences().items():
         poses = torch.from_numpy(np.stack(sequence)).float()
         write_poses(poses, HERE / f"{name}.json", (HEIGHT, WIDTH))
