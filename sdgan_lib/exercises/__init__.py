@@ -36,13 +36,21 @@ from sdgan_lib.exercises.poses import (
     check_torso,
     check_two_pixels,
 )
-from sdgan_lib.exercises.start import check_flattered, check_missing, check_person_l1
+from sdgan_lib.exercises.start import (
+    check_between,
+    check_flattered,
+    check_missing,
+    check_person_l1,
+    check_window_ssim,
+    check_wins,
+)
 from sdgan_lib.exercises.warping import check_map_at, check_pixels, check_warp_faults, check_weighted_fit
 
 __all__ = [
     "Verdict",
     "check_annotation",
     "check_attention",
+    "check_between",
     "check_blind_pair",
     "check_composition",
     "check_diagnosis",
@@ -71,4 +79,6 @@ __all__ = [
     "check_up_block",
     "check_warp_faults",
     "check_weighted_fit",
+    "check_window_ssim",
+    "check_wins",
 ]
