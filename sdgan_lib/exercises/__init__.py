@@ -25,8 +25,25 @@ from sdgan_lib.exercises.generators import (
     check_stack,
     check_up_block,
 )
-from sdgan_lib.exercises.poses import check_flip, check_joint_map, check_lost_sigma, check_two_pixels
-from sdgan_lib.exercises.start import check_flattered, check_missing, check_person_l1
+from sdgan_lib.exercises.poses import (
+    check_annotation,
+    check_flip,
+    check_joint_map,
+    check_lost_sigma,
+    check_peak,
+    check_pose_maps,
+    check_rescale,
+    check_torso,
+    check_two_pixels,
+)
+from sdgan_lib.exercises.start import (
+    check_between,
+    check_flattered,
+    check_missing,
+    check_person_l1,
+    check_window_ssim,
+    check_wins,
+)
 from sdgan_lib.exercises.warping import (
     check_affine,
     check_apply,
@@ -44,8 +61,10 @@ from sdgan_lib.exercises.warping import (
 __all__ = [
     "Verdict",
     "check_affine",
+    "check_annotation",
     "check_apply",
     "check_attention",
+    "check_between",
     "check_blind_pair",
     "check_composition",
     "check_corners",
@@ -65,14 +84,20 @@ __all__ = [
     "check_mended_step",
     "check_merge",
     "check_missing",
+    "check_peak",
     "check_person_l1",
     "check_pixels",
+    "check_pose_maps",
     "check_receptive_fields",
+    "check_rescale",
     "check_stack",
     "check_stream_inputs",
+    "check_torso",
     "check_two_pixels",
     "check_two_streams",
     "check_up_block",
     "check_warp_faults",
     "check_weighted_fit",
+    "check_window_ssim",
+    "check_wins",
 ]
