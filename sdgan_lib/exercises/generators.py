@@ -747,7 +747,11 @@ def _widen_mistakes(mask: Tensor, pixels: int) -> Mistakes:
     side = 2 * pixels + 1
     sums = F.avg_pool2d(mask, side, stride=1, padding=pixels)
     return [
-        ("the mask is as it was: nothing has been added round it.", mask),
+        (
+            f"the mask is as it was, nothing has been added round it: for {pixels} px in each direction the square has "
+            f"the side {side}.",
+            mask,
+        ),
         (
             f"one pixel too few in each direction: for {pixels} px the square has the side 2 * {pixels} + 1.",
             pooled(mask, pixels - 1),
