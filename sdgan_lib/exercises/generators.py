@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from sdgan_lib.composition import OUTSIDE, ComposingHead, push_pull_fill, widen
 from sdgan_lib.encoders import SLOPE
-from sdgan_lib.exercises._verdict import Mistakes, Open, Wrong, compare, exercise, name_mistake, watched
+from sdgan_lib.exercises._verdict import (
+    Mistakes,
+    Open,
+    Wrong,
+    _Failed,
+    compare,
+    exercise,
+    name_mistake,
+    watched,
+)
 from sdgan_lib.generators import (
     SCALES,
     WARPED_LEVELS,
@@ -473,7 +482,11 @@ def check_stacked_forward(answer: Callable) -> str:
         poses = [torch.rand(2, 18, 2, generator=rng) * size for _ in range(2)]
         inputs = make_inputs(torch.rand(2, 3, 64, 32, generator=rng) * 2 - 1, *poses)
         with torch.no_grad():
-            found = answer(inputs, *_parts(generator, inputs))
+            notes: list[str] = []
+            try:
+                found = answer(inputs, *_parts(generator, inputs, notes))
+            except _Failed as error:
+                raise Wrong(notes[0]) if notes else error from error
             if not isinstance(found, (tuple, list)) or len(found) != 2:
                 raise Wrong("two lists are wanted: the pictures, and the attention of each.")
             if any(not isinstance(part, (tuple, list)) or len(part) != len(SCALES) for part in found):
@@ -512,13 +525,57 @@ _FORWARD = {
 }
 
 
-def _parts(generator: StackedGenerator, inputs: Inputs) -> tuple:
-    """What ``my_forward`` is given besides the inputs."""
+def _parts(generator: StackedGenerator, inputs: Inputs, notes: list[str]) -> tuple:
+    """What ``my_forward`` is given besides the inputs; what does not fit is noted in words before PyTorch raises."""
+
+    def block(up: UpBlock) -> Callable[[Tensor, Tensor], Tensor]:
+        join = up.join[0].in_channels - up.up.out_channels
+
+        def call(x: Tensor, skip: Tensor) -> Tensor:
+            size, wanted = list(skip.shape[-2:]), [2 * n for n in x.shape[-2:]]
+            if size != wanted:
+                notes.append(
+                    f"a block that doubles {list(x.shape[-2:])} is given a skip of {size}: skips go from coarse to "
+                    "fine (the encoder lists its levels from fine to coarse), and each decoder takes up where the one "
+                    "before it has stopped."
+                )
+            elif x.shape[1] != up.up.in_channels:
+                notes.append(
+                    f"a block takes {up.up.in_channels} channels and is given {x.shape[1]}: the first one begins at "
+                    "the code f_a ⊕ h_b, any other at what the block before it made."
+                )
+            elif skip.shape[1] != join:
+                notes.append(
+                    f"a skip has {skip.shape[1]} channels where the block takes {join}: appearance and pose features "
+                    "of the level, joined."
+                )
+            return up(x, skip)
+
+        return call
+
+    def head(paint: nn.Module) -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+        channels = paint.layers[0].in_channels
+
+        def call(features: Tensor, candidates: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+            if features.shape[1] != channels:
+                notes.append(
+                    f"a head takes {channels} channels and is given {features.shape[1]}: l_i and the up-sampled pose "
+                    "code, joined."
+                )
+            elif features.shape[-2:] != candidates.shape[-2:]:
+                notes.append(
+                    f"a head that paints {list(features.shape[-2:])} is given candidates of "
+                    f"{list(candidates.shape[-2:])}: ask `choices` for the factor of this scale."
+                )
+            return paint(features, candidates, masks)
+
+        return call
+
     return (
         generator.encoder,
-        generator.decoders,
-        generator.ups,
-        generator.heads,
+        [[block(up) for up in decoder] for decoder in generator.decoders],
+        list(generator.ups),
+        [head(paint) for paint in generator.heads],
         lambda factor: generator.candidates(inputs, factor),
     )
 

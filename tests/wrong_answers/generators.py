@@ -319,16 +319,19 @@ def forward_with(mistake: str = "") -> Callable:
             if (level < WARPED_LEVELS and mistake != "no warp") or mistake == "all warped":
                 a = deformable_skip(a, inputs.warps)
                 p = deformable_skip(p, inputs.warps) if mistake == "pose warped" else p
-            skips.append(torch.cat([p, a] if mistake == "pose first" else [a, p], 1))
-        ends = [pose[-1], appearance[-1]] if mistake == "code turned" else [appearance[-1], pose[-1]]
+            skips.append(torch.cat({"pose first": [p, a], "no pose": [a]}.get(mistake, [a, p]), 1))
+        a, p = appearance[-1], pose[-1]
+        ends = {"code turned": [p, a], "no h_b": [a]}.get(mistake, [a, p])
+        if mistake == "fine to coarse":
+            skips.reverse()
         x, left, images, attention = torch.cat(ends, 1), iter(skips), [], []
         for factor, blocks, up, head in zip(SCALES, decoders, ups, heads, strict=True):
+            left = iter(skips) if mistake == "from the start" else left
             for block, skip in zip(blocks, islice(left, len(blocks)), strict=True):
                 x = block(x, skip)
             features = [x, up(pose[-1])]
-            made = head(
-                torch.cat(features[::-1] if mistake == "head turned" else features, 1), *choices(factor)
-            )
+            features = {"head turned": features[::-1], "no up": [x]}.get(mistake, features)
+            made = head(torch.cat(features, 1), *choices(1 if mistake == "full size" else factor))
             images.append(made[0])
             attention.append(made[1])
         if mistake == "finest first":
@@ -468,6 +471,12 @@ WRONG = {
         (forward_with("head turned"), "come first"),
         (forward_with("maps swapped"), "changed places"),
         (forward_with("finest first"), "finest first"),
+        (forward_with("fine to coarse"), "coarse to fine"),
+        (forward_with("from the start"), "has stopped"),
+        (forward_with("no h_b"), "begins at the code"),
+        (forward_with("no pose"), "of the level, joined"),
+        (forward_with("no up"), "code, joined"),
+        (forward_with("full size"), "factor of this scale"),
         (forward_with("last only"), "two lists of 3"),
     ],
     "check_widened": [
