@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from sdgan_lib.batches import ShuffledBatches, flip_pairs, halve_pairs, pick_device, to_device
+from sdgan_lib.batches import ShuffledBatches, flip_pairs, halve_pairs, pick_device, pick_precision, to_device
 from sdgan_lib.checkpoints import (
     CheckpointError,
     Start,
@@ -84,7 +84,8 @@ class Trainer:
         preset: what to train and how.
         seed: of weights, order of pairs, mirroring and dropout; 0 to 2**31 - 1.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        mixed_precision: ``"no"``, ``"fp16"`` or ``"bf16"``, as Accelerate takes it.
+        mixed_precision: ``"no"``, ``"fp16"`` or ``"bf16"``, as Accelerate takes it, or ``"auto"``: see
+            :func:`sdgan_lib.batches.pick_precision`.
 
     Raises:
         UserError: for a device that is not there, or a seed out of range.
@@ -95,6 +96,7 @@ class Trainer:
             raise UserError(f"seed must be a whole number from 0 to 2147483647, not {seed}")
         self.preset, self.seed = preset, seed
         kind = pick_device(device)
+        mixed_precision = pick_precision(mixed_precision, kind)
         if kind == "cpu" and mixed_precision == "fp16":
             raise UserError("mixed_precision fp16 needs a GPU; choose no or bf16, or another device")
         if not torch.distributed.is_initialized():
@@ -378,7 +380,7 @@ def train(
         budget: when to stop; by default the resumed run's own, or 10 minutes.
         seed: of weights, order of pairs and every other random choice.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
-        mixed_precision: ``"no"``, ``"fp16"`` or ``"bf16"``.
+        mixed_precision: ``"auto"``, ``"no"``, ``"fp16"`` or ``"bf16"``.
         resume: go on from the folder's checkpoint; preset and seed are then the checkpoint's own, and ``dataset`` must
             be the one that the run began with.
         start: a trained generator (a run's checkpoint, or an exported file) whose weights to start from. Its person is

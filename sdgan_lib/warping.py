@@ -463,7 +463,7 @@ def deformable_skip(features: Tensor, warps: LimbWarps, aggregate: str = "max") 
 
     Any h, w: the warps are rescaled as needed. Sampling is bilinear with zeros outside the picture. Where
     several regions cover a pixel (``LimbWarps.covering``), ``aggregate="max"`` takes each channel's largest value
-    (as the paper does), ``"average"`` the mean weighted by coverage, ``"priority"`` the region in front.
+    (as Deformable GAN does), ``"average"`` the mean weighted by coverage, ``"priority"`` the region in front.
 
     Differentiable in the features. Only covered (picture, region, pixel) triples are sampled, computed in
     float32 (float64 for float64 features), and returned in the features' type.

@@ -6,7 +6,7 @@ import pytest
 import torch
 from figures import standing
 
-from sdgan_lib.batches import ShuffledBatches, flip_pairs, halve_pairs, pick_device
+from sdgan_lib.batches import ShuffledBatches, flip_pairs, halve_pairs, pick_device, pick_precision
 from sdgan_lib.errors import UserError
 from sdgan_lib.heatmaps import decode, heatmaps
 
@@ -76,3 +76,23 @@ def test_an_unavailable_device_is_named():
     with pytest.raises(UserError, match="cpu"):
         pick_device("tpu")
     assert pick_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("device", "there", "chosen"),
+    [
+        ("cpu", True, "bf16"),
+        ("cpu", False, "no"),
+        ("cuda", True, "bf16"),
+        ("cuda", False, "no"),
+        ("mps", True, "no"),
+    ],
+)
+def test_half_precision_where_the_hardware_is_quicker_with_it(monkeypatch, device, there, chosen):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": there, "avx512_bf16": True})
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: there or including_emulation
+    )
+    assert pick_precision("auto", device) == chosen
+    for wanted in ("no", "fp16", "bf16"):
+        assert pick_precision(wanted, device) == wanted

@@ -183,6 +183,11 @@ def test_compare_takes_nan_for_nan_and_keeps_to_its_tolerance():
         compare(value, torch.ones(2))
 
 
+def test_two_nan_are_not_where_a_result_differs():
+    with pytest.raises(Wrong, match=r"at index \[1\]: 1 where 2 is wanted"):
+        compare(torch.tensor([torch.nan, 1.0]), torch.tensor([torch.nan, 2.0]))
+
+
 def test_a_wrong_number_is_told_without_an_index():
     with pytest.raises(Wrong, match=r"^the loss is 2 where 3 is wanted\.$"):
         compare(torch.tensor(2.0), torch.tensor(3.0), what="the loss")

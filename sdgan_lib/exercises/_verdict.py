@@ -164,6 +164,7 @@ def compare(
     if bool((found.isnan() & ~expected.isnan()).any()):
         raise Wrong(f"{what} holds NaN where a number is wanted (a missing joint is NaN, and so is 0/0).")
     difference = (found.double() - expected.double()).abs().nan_to_num(torch.inf)
+    difference = difference.masked_fill(found.isnan() & expected.isnan(), 0)
     place = torch.unravel_index(difference.argmax(), difference.shape)
     where = f"differs most at index {[int(i) for i in place]}:" if place else "is"
     raise Wrong(f"{what} {where} {found[place].item():.4g} where {expected[place].item():.4g} is wanted.")
