@@ -17,6 +17,7 @@ from torch import Tensor
 from sdgan_lib import estimation
 from sdgan_lib.datasets import open_split
 from sdgan_lib.heatmaps import heatmaps
+from sdgan_lib.plotting import JOINT_COLOURS
 from sdgan_lib.pose import FACE, JOINTS, LEFT_RIGHT, LIMBS, SKELETON, body_size, flip_pose, rescale_pose, visible
 from sdgan_lib.studio import view_module
 from sdgan_lib.warping import REGIONS, body_mask, limb_warps
@@ -96,6 +97,7 @@ def cases(tmp_path_factory) -> Path:
         json.dumps(
             {
                 "joints": JOINTS, "limbs": [(name, *ends) for name, ends in LIMBS.items()], "bones": SKELETON,
+                "colours": ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in JOINT_COLOURS],
                 "left_right": LEFT_RIGHT, "regions": REGIONS, "face": FACE, "standing": STANDING, "pairs": pairs,
                 "movenet": [movenet_case(i, *size) for i, size in enumerate([(128, 64), (75, 101), (480, 640)])],
                 "margin": estimation.MARGIN, "least_score": estimation.LEAST_SCORE,

@@ -18,7 +18,7 @@ export const LIMBS = [
   ["right_upper_arm", 2, 3], ["left_upper_arm", 5, 6], ["right_forearm", 3, 4], ["left_forearm", 6, 7],
 ];
 
-/* The 17 bones; each has the colour of its second joint. */
+/* The 17 bones, each from one joint to the one that hangs on it. */
 export const BONES = [
   [1, 2], [1, 5], [1, 8], [1, 11], ...LIMBS.map(([, from, to]) => [from, to]),
   [1, 0], [0, 14], [14, 16], [0, 15], [15, 17],
@@ -35,6 +35,12 @@ const PARTS = {
 export const LABELS = JOINTS.map((name) =>
   PARTS[name.slice(1)] ? `${name[0] === "R" ? "right" : "left"} ${PARTS[name.slice(1)]}` : name,
 );
+
+/* Okabe and Ito's colours, as in plotting.py: right warm, left cool, nose and neck green; a bone has its outer joint's. */
+export const COLOURS = JOINTS.map((name) => {
+  const leg = ["hip", "kne", "ank"].includes(name.slice(1));
+  return { R: leg ? "#e69f00" : "#d55e00", L: leg ? "#56b4e9" : "#0072b2" }[name[0]] ?? "#009e73";
+});
 
 /* Each joint hangs on the one before it on the way from the neck; the neck hangs on nothing. */
 export const PARENT = JOINTS.map(() => null);

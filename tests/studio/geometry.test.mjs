@@ -61,6 +61,7 @@ test("joints, limbs, bones and sides are Python's", () => {
   assert.deepEqual(g.JOINTS, cases.joints);
   assert.deepEqual(g.LIMBS, cases.limbs);
   assert.deepEqual(g.BONES, cases.bones);
+  assert.deepEqual(g.COLOURS, cases.colours);
   assert.deepEqual(g.LEFT_RIGHT, cases.left_right);
   assert.deepEqual(g.REGIONS, cases.regions);
   assert.deepEqual(g.FACE, cases.face);
