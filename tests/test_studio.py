@@ -18,7 +18,17 @@ from sdgan_lib import estimation
 from sdgan_lib.datasets import open_split
 from sdgan_lib.heatmaps import heatmaps
 from sdgan_lib.plotting import JOINT_COLOURS
-from sdgan_lib.pose import FACE, JOINTS, LEFT_RIGHT, LIMBS, SKELETON, body_size, flip_pose, rescale_pose, visible
+from sdgan_lib.pose import (
+    FACE,
+    JOINTS,
+    LEFT_RIGHT,
+    LIMBS,
+    SKELETON,
+    body_size,
+    flip_pose,
+    rescale_pose,
+    visible,
+)
 from sdgan_lib.studio import view_module
 from sdgan_lib.warping import REGIONS, body_mask, limb_warps
 
@@ -31,7 +41,9 @@ def find_node() -> str:
     """A node to run the studio's modules with: the one on PATH, or the one that playwright brings."""
     if found := shutil.which("node"):
         return found
-    playwright = pytest.importorskip("playwright", reason="there is no node, neither on PATH nor with playwright")
+    playwright = pytest.importorskip(
+        "playwright", reason="there is no node, neither on PATH nor with playwright"
+    )
     return str(Path(playwright.__file__).parent / "driver/node")
 
 

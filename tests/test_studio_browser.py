@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import nbformat
 import pytest
-from test_browser import DELAYS, PATIENCE, YARDSTICK, browser, lab, open_notebook, press, wait  # noqa: F401
+from test_browser import PATIENCE, browser, lab, open_notebook, press, wait  # noqa: F401
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +27,22 @@ generator = load_generator("../data/checkpoints/sdgan.safetensors")
 studio = PoseStudio(generator, read_picture(people.image_path(number)), people.poses[number], poses=others)
 studio.with_sliders()
 """
+SLIDER = """
+import numpy as np
+from io import BytesIO
+from PIL import Image
+from sdgan_lib.inference import render_png
+from sdgan_lib.widgets import PictureControls, slider
+
+def render(level):
+    pose = studio.source_pose.clone()
+    pose[4, 0] += level
+    png = render_png(generator, studio.source_image, studio.source_pose, pose)
+    return np.asarray(Image.open(BytesIO(png)))
+
+PictureControls(render, {"level": slider("yardstick", 3, 0, 9)}, scale=1)
+"""
+LATER = 2  # a picture comes at most this many times as late as the same generator's under a plain slider
 
 WATCHER = """
 const img = () => document.querySelector(".pose-studio img.picture");
@@ -70,7 +86,7 @@ window.studio = {
 def page(browser, lab):  # noqa: F811
     *_, root = lab
     notebook = nbformat.v4.new_notebook(
-        cells=[nbformat.v4.new_code_cell(source) for source in (STUDIO, YARDSTICK)],
+        cells=[nbformat.v4.new_code_cell(source) for source in (STUDIO, SLIDER)],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
     )
     nbformat.write(notebook, root / "notebooks/studio.ipynb")
@@ -100,9 +116,10 @@ def from_the_start(page):
 
 def settled(page) -> str:
     """What is shown when every pose has been answered."""
-    page.wait_for_timeout(100)
-    wait(page, "lab.status() === 'idle'", PATIENCE, "busy")
-    page.wait_for_timeout(100)
+    quiet = """lab.status() === 'idle' && !document.querySelector('.pose-studio[aria-busy="true"]')"""
+    for _ in range(2):  # a slider's change may not have reached the kernel at first
+        page.wait_for_timeout(100)
+        wait(page, quiet, PATIENCE, "busy")
     return page.evaluate("studio.shown()")
 
 
@@ -169,8 +186,13 @@ def test_a_slider_moves_the_skeleton(page):
 def test_the_dropdown_and_the_skeleton_choose_the_same_joint(page):
     page.locator('[data-joint="Lank"]').focus()
     settled(page)
-    assert page.locator("select").first.evaluate("box => box.selectedOptions[0].textContent") == "Lank"
-    page.locator("select").first.select_option("Lsho")
+    assert (
+        page.locator(".jp-Notebook .widget-dropdown select").evaluate(
+            "box => box.selectedOptions[0].textContent"
+        )
+        == "Lank"
+    )
+    page.locator(".jp-Notebook .widget-dropdown select").select_option("Lsho")
     settled(page)
     assert "chosen" in page.locator('[data-joint="Lsho"]').get_attribute("class")
     assert sliders(page) == pytest.approx(page.evaluate("studio.joint('Lsho')"), abs=0.06)
@@ -195,7 +217,7 @@ def test_keys_stay_in_the_studio(page):
 
 
 def test_the_picture_follows_the_pointer(page, record_property):
-    """From a pointer's move to the picture, compared with a slider that has hardly anything to draw."""
+    """From a pointer's move to the picture, compared with a plain slider over the same generator."""
     handle = page.locator(".widget-slider", has_text="yardstick").locator(".noUi-handle").first
     handle.scroll_into_view_if_needed()
     keys = ("Home", "End", "PageDown", "PageUp", "PageDown", "Home", "End")
@@ -214,8 +236,8 @@ def test_the_picture_follows_the_pointer(page, record_property):
     page.mouse.up()
     median = statistics.median(seen)
     record_property("delay_ms", round(median))
-    print(f"studio: picture {median:.0f} ms after the pointer's move; yardstick: {yardstick:.0f} ms")
-    assert median < DELAYS * yardstick, (seen, yardstick)
+    print(f"studio: picture {median:.0f} ms after the pointer's move; under a slider: {yardstick:.0f} ms")
+    assert median < LATER * yardstick, (seen, yardstick)
 
 
 def test_a_fast_pointer_makes_no_queue(page):

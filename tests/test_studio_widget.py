@@ -4,19 +4,21 @@ import re
 import subprocess
 import sys
 from base64 import b64decode
+from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
 import traitlets
 from figures import standing
+from PIL import Image
 
 from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.inference import render_png
 from sdgan_lib.plotting import draw_skeleton
 from sdgan_lib.pose import JOINT, visible
 from sdgan_lib.studio import view_module, view_style
-from sdgan_lib.studio.widget import PoseStudio, to_points, to_pose
+from sdgan_lib.studio.widget import JointSliders, PoseStudio, to_points, to_pose
 
 SIZE = (64, 32)
 
@@ -71,8 +73,10 @@ def test_the_view_is_answered_once_with_its_own_number(studio):
     studio.observe(lambda change: seen.append((studio.answered, studio.picture)), "answered")
     studio.set_state({"pose": pointed(studio, "Rwri", [3, 4.5]), "asked": 1})
     assert [number for number, _ in seen] == [1]
-    assert seen[0][1] == studio.picture == render_png(
-        studio.generator, studio.source_image, studio.source_pose, studio.pose_tensor
+    assert (
+        seen[0][1]
+        == studio.picture
+        == render_png(studio.generator, studio.source_image, studio.source_pose, studio.pose_tensor)
     )
     studio.set_state({"asked": 2})  # the same pose again
     assert studio.answered == 2
@@ -109,7 +113,9 @@ def test_an_error_is_shown_and_raised_and_answered(studio, monkeypatch):
     assert studio.fault == ""
 
 
-@pytest.mark.parametrize("bad", [[], [[1, 2]] * 17, [[1, 2, 3]] * 18, [[float("nan"), 1.0]] * 18, [["1", 2]] * 18])
+@pytest.mark.parametrize(
+    "bad", [[], [[1, 2]] * 17, [[1, 2, 3]] * 18, [[float("nan"), 1.0]] * 18, [["1", 2]] * 18]
+)
 def test_what_is_no_pose_is_refused(studio, bad):
     before = studio.pose
     with pytest.raises(traitlets.TraitError, match="18 times"):
@@ -121,14 +127,40 @@ def test_a_slider_moves_the_skeleton_and_the_picture(studio):
     before = studio.picture
     studio.sliders.controls["x"].value = 5
     assert studio.pose_tensor[JOINT["Rwri"], 0] == 5 and studio.picture != before
-    np.testing.assert_array_equal(studio.sliders.picture, draw_skeleton(studio.array, studio.pose_tensor))
 
 
-def test_the_sliders_follow_the_skeleton(studio):
-    sliders = studio.sliders
+def test_a_slider_that_rounds_what_it_is_given_moves_nothing(studio):
+    """As sliders in the browser do: they send back the multiple of their step."""
+    studio.pose = pointed(studio, "Rwri", [3.043, 4.557])
+    controls = studio.sliders.controls
+    controls["x"].value = 3.0
+    controls["y"].value = 4.6
+    assert studio.pose[JOINT["Rwri"]] == [3.043, 4.557]
+    controls["x"].value = 3.1
+    assert studio.pose[JOINT["Rwri"]] == [3.1, 4.557], "the other coordinate stays as it was"
+
+
+def test_the_sliders_alone_show_the_picture_with_its_skeleton(studio):
+    sliders = JointSliders(studio)
+    sliders.controls["x"].value = 5
+    np.testing.assert_array_equal(sliders.picture, draw_skeleton(studio.array, studio.pose_tensor))
+    assert sliders.image in sliders.children
+
+
+def test_the_sliders_beside_the_studio_have_a_picture_only_on_a_static_page(studio):
+    assert studio.sliders.image not in studio.sliders.children
+    picture = b64decode(studio.sliders._repr_mimebundle_()["image/png"])
+    with Image.open(BytesIO(picture)) as image:
+        assert image.size == (3 * SIZE[1], 3 * SIZE[0])
+
+
+@pytest.mark.parametrize("picture", [True, False])
+def test_the_sliders_follow_the_skeleton(studio, picture):
+    sliders = JointSliders(studio, picture)
     studio.pose = pointed(studio, "Rwri", [3, 4.5])
     assert (sliders.values["x"], sliders.values["y"]) == (3, 4.5)
-    np.testing.assert_array_equal(sliders.picture, draw_skeleton(studio.array, studio.pose_tensor))
+    if picture:
+        np.testing.assert_array_equal(sliders.picture, draw_skeleton(studio.array, studio.pose_tensor))
     studio.pose = pointed(studio, "Rwri", None)
     assert sliders.values["missing"] and sliders.controls["x"].disabled
 

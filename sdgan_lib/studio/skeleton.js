@@ -199,6 +199,7 @@ function render({ model, el }) {
     model.set("pose", sent);
     model.set("asked", model.get("asked") + 1);
     model.save_changes();
+    refresh();
   }
 
   function refresh() {
@@ -211,12 +212,13 @@ function render({ model, el }) {
     const point = chosen === null ? null : pose[chosen];
     const coordinates = point ? `x ${point[0].toFixed(1)}   y ${point[1].toFixed(1)}` : "hidden";
     where.textContent = fault || (chosen === null ? "" : `${LABELS[chosen]}   ${coordinates}`);
-    buttons.undo.disabled = !history.past.length;
-    buttons.redo.disabled = !history.future.length;
-    buttons.hide.disabled = chosen === null;
+    // not `disabled`: the keyboard's focus would be lost
+    const idle = { undo: !history.past.length, redo: !history.future.length, hide: chosen === null };
+    for (const name in idle) buttons[name].setAttribute("aria-disabled", String(idle[name]));
     buttons.hide.lastChild.textContent = chosen !== null && !pose[chosen] ? "Show" : "Hide";
     for (const name of TOGGLES) buttons[name].setAttribute("aria-pressed", String(on[name]));
     svg.classList.toggle("moving", on.move);
+    root.setAttribute("aria-busy", String(waiting())); // the picture is behind the skeleton
   }
 
   /* The pose of the moment; `final` poses can be undone. */
@@ -360,7 +362,10 @@ function render({ model, el }) {
     "change:picture": () => showPicture("picture", "picture", "backdrop"),
     "change:source": () => showPicture("source", "source"),
     "change:fault": refresh,
-    "change:answered": send,
+    "change:answered": () => {
+      refresh();
+      send();
+    },
     "change:joint": () => {
       chosen = JOINT[model.get("joint")] ?? chosen;
       refresh();

@@ -25,6 +25,11 @@ from sdgan_lib.widgets import PoseControls
 
 Point = list[float] | None
 
+STEP = 0.1
+"""Of the sliders for a joint, in pixels: dragged joints stand between whole ones."""
+
+NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
+
 
 def to_points(pose: Tensor) -> list[Point]:
     """A pose ``[18, 2]`` as the view has it: ``[x, y]`` for each joint, ``None`` for a missing one."""
@@ -36,7 +41,9 @@ def to_points(pose: Tensor) -> list[Point]:
 
 def to_pose(points: list[Point]) -> Tensor:
     """The way back from :func:`to_points`: float32 ``[18, 2]``, NaN for a missing joint."""
-    return torch.tensor([[torch.nan] * 2 if point is None else point for point in points], dtype=torch.float32)
+    return torch.tensor(
+        [[torch.nan] * 2 if point is None else point for point in points], dtype=torch.float32
+    )
 
 
 class PoseStudio(anywidget.AnyWidget):
@@ -117,12 +124,12 @@ class PoseStudio(anywidget.AnyWidget):
 
     @cached_property
     def sliders(self) -> JointSliders:
-        """Sliders for the same pose with a picture of their own, made when first asked for."""
-        return JointSliders(self)
+        """Sliders for the chosen joint of the same pose, without a picture; made when first asked for."""
+        return JointSliders(self, picture=False)
 
     def with_sliders(self) -> ipywidgets.VBox:
         """The studio with the sliders of the chosen joint below it."""
-        return ipywidgets.VBox([self, ipywidgets.VBox(list(self.sliders.controls.values()))])
+        return ipywidgets.VBox([self, self.sliders])
 
     def _answer(self, _change=None) -> None:
         """Draw the pose unless that has been done, then say so; one message takes both to the view."""
@@ -169,25 +176,51 @@ class PoseStudio(anywidget.AnyWidget):
 class JointSliders(PoseControls):
     """Sliders of a studio's joints: they move its skeleton, and follow when it is dragged.
 
-    They stand alone too: their own picture is the studio's, with the skeleton drawn over it.
+    Args:
+        studio: whose pose they share.
+        picture: whether they have a picture of their own, the studio's with the skeleton drawn over it. With it they
+            stand alone; without it they belong beside the studio, and cost nothing while a joint is dragged.
     """
 
-    def __init__(self, studio: PoseStudio):
-        self.studio = studio
+    def __init__(self, studio: PoseStudio, picture: bool = True):
+        self.studio, self.own_picture = studio, picture
         height, width = studio.size
         super().__init__(studio.pose_tensor, (height, width), self._move, studio.joint)
+        for axis in "xy":
+            self.controls[axis].step = STEP
+        if not picture:
+            self.children = tuple(self.controls.values())
         studio.observe(self._follow, ["picture", "pose"])
         ipywidgets.dlink((self.controls["joint"], "value"), (studio, "joint"))
-        studio.observe(lambda change: setattr(self.controls["joint"], "value", change["new"]), "joint")
+        ipywidgets.dlink((studio, "joint"), (self.controls["joint"], "value"))
 
     def _move(self, pose: Tensor) -> np.ndarray:
         self.studio.pose_tensor = pose
-        return draw_skeleton(self.studio.array, pose)
+        return self._drawn()
+
+    def _drawn(self) -> np.ndarray:
+        return draw_skeleton(self.studio.array, self.studio.pose_tensor) if self.own_picture else NO_PICTURE
+
+    def _draw(self, change=None) -> None:
+        moved = [axis for axis in "xy" if change is not None and change["owner"] is self.controls[axis]]
+        if self._busy or not moved:
+            super()._draw(change)
+            return
+        point, axis = self._pose[JOINT[self.values["joint"]]], "xy".index(moved[0])
+        # A slider in the browser rounds what it is given to its step, and sends that back: nobody has moved it.
+        if abs(point[axis].item() - change["new"]) > STEP / 2 + 1e-3:
+            point[axis] = change["new"]
+            self._show(self.render(self.pose))
 
     def _follow(self, _change) -> None:
         pose = self.studio.pose_tensor
-        if torch.equal(pose.nan_to_num(-1e9), self._pose.nan_to_num(-1e9)):
+        if torch.equal(pose.nan_to_num(torch.inf), self._pose.nan_to_num(torch.inf)):
             return
         self._pose = pose
         self._show_joint()
-        self._show(draw_skeleton(self.studio.array, pose))
+        self._show(self._drawn())
+
+    def _repr_mimebundle_(self, **kwargs) -> dict:
+        if not self.own_picture:  # a static page shows it all the same
+            self._show(draw_skeleton(self.studio.array, self.studio.pose_tensor))
+        return super()._repr_mimebundle_(**kwargs)
