@@ -1,4 +1,4 @@
-"""The studio's geometry: Python writes cases from the library, node computes the same (``studio/geometry.test.mjs``)."""
+"""The studio's geometry: Python writes cases from the library, node computes the same (``geometry.test.mjs``)."""
 
 import json
 import os
@@ -29,7 +29,6 @@ from sdgan_lib.pose import (
     rescale_pose,
     visible,
 )
-from sdgan_lib.studio import view_module
 from sdgan_lib.warping import REGIONS, body_mask, limb_warps
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -150,8 +150,6 @@ def test_a_dragged_joint_moves_the_picture_and_the_sliders(page):
     after = page.evaluate("studio.joint('Rwri')")
     assert after != place
     assert sliders(page) == pytest.approx(after, abs=0.06)
-    elbow = page.evaluate("studio.joint('Relb')")
-    assert page.evaluate("studio.joint('Lwri')") and elbow != place, "the elbow follows"
 
 
 def test_undo_gives_the_same_picture_back_and_redo_the_later(page):
@@ -200,7 +198,8 @@ def test_the_dropdown_and_the_skeleton_choose_the_same_joint(page):
 
 def test_keys_stay_in_the_studio(page):
     """Arrow keys and Delete move and hide the joint; the notebook's cells stay as they are."""
-    cells = page.evaluate("lab.cells().length")
+    cells = "[lab.cells().length, lab.panel().content.activeCellIndex]"
+    before_keys = page.evaluate(cells)
     page.locator('[data-joint="Rank"]').focus()
     before, place = settled(page), page.evaluate("studio.joint('Rank')")
     page.keyboard.press("Shift+ArrowLeft")
@@ -210,7 +209,12 @@ def test_keys_stay_in_the_studio(page):
     page.keyboard.press("Delete")
     assert settled(page) != moved
     assert "hidden" in page.locator('[data-joint="Rank"]').get_attribute("aria-label")
-    assert page.evaluate("lab.cells().length") == cells
+    for key in ("ArrowDown", "x"):  # of JupyterLab: the next cell, cut the cell
+        page.keyboard.press(key)
+    page.locator('[data-tool="hide"]').focus()
+    page.keyboard.press("x")
+    page.locator('[data-joint="Rank"]').focus()
+    assert page.evaluate(cells) == before_keys
     for _ in range(2):
         page.keyboard.press("Control+z")
     assert settled(page) == before

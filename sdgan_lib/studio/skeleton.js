@@ -54,6 +54,9 @@ const TOOLS = [
   ],
   [["reset", "Reset", "Back to the first pose"]],
 ];
+// JupyterLab's own keys (X cuts a cell) stay out of whatever has the focus and this attribute; a parent's doesn't count.
+const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
+
 const TOGGLES = ["move", "alone", "ghosts"];
 
 /* An element with attributes and children; `tag` of SVG where the namespace says so. */
@@ -101,7 +104,7 @@ function skeleton([height, width]) {
     const dot = shape("circle", { r: 1.15 * unit, class: "dot" });
     dot.style.fill = dot.style.stroke = COLOURS[joint];
     const title = shape("title", {}, [LABELS[joint]]);
-    const group = shape("g", { "data-joint": name, tabindex: "0", role: "button" }, [title, ring, dot]);
+    const group = shape("g", { "data-joint": name, tabindex: "0", role: "button", ...OWN_KEYS }, [title, ring, dot]);
     group.setAttribute("aria-roledescription", "joint");
     return group;
   });
@@ -130,7 +133,7 @@ function skeleton([height, width]) {
 
 function render({ model, el }) {
   const size = model.get("size"), [height, width] = size;
-  const root = element("div", { class: "pose-studio", "data-lm-suppress-shortcuts": "true" });
+  const root = element("div", { class: "pose-studio" });
   root.style.setProperty("--scale", model.get("scale"));
   root.style.setProperty("--height", height);
   root.style.setProperty("--width", width);
@@ -149,7 +152,7 @@ function render({ model, el }) {
   for (const group of TOOLS)
     toolbar.append(
       element("div", { class: "group" }, group.map(([name, text, title]) => {
-        const button = element("button", { type: "button", title, "data-tool": name }, [icon(name), text]);
+        const button = element("button", { type: "button", title, "data-tool": name, ...OWN_KEYS }, [icon(name), text]);
         if (TOGGLES.includes(name)) button.setAttribute("aria-pressed", "false");
         button.addEventListener("click", () => tools[name]());
         return (buttons[name] = button);
@@ -172,7 +175,7 @@ function render({ model, el }) {
   const status = element("p", { class: "status", "aria-live": "polite" }, [where, hint]);
   const strip = element("div", { class: "strip", role: "group", "aria-label": "Poses to start from" });
   for (const [name, start] of model.get("poses") ?? []) {
-    const button = element("button", { type: "button", title: name, "data-pose": name }, [thumbnail(start, height), name]);
+    const button = element("button", { type: "button", title: name, "data-pose": name, ...OWN_KEYS }, [thumbnail(start, height), name]);
     button.addEventListener("click", () => become(start));
     strip.append(button);
   }

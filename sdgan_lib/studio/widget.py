@@ -49,8 +49,8 @@ def to_pose(points: list[Point]) -> Tensor:
 class PoseStudio(anywidget.AnyWidget):
     """A person and a skeleton to drag: the picture follows.
 
-    Drag a joint and what hangs on it follows, bones keep their length (with Ctrl or Alt the joint moves alone). Arrow keys
-    move the joint that has the focus, Delete hides it; mirror, scale, move, undo, redo and reset are buttons.
+    Drag a joint and what hangs on it follows, bones keep their length (with Ctrl or Alt the joint moves alone). Arrow
+    keys move the joint that has the focus, Delete hides it; mirror, scale, move, undo, redo and reset are buttons.
 
     From Python: set ``studio.pose_tensor`` (or ``studio.pose``, the list that the view shares) and the picture follows;
     an error is raised where the pose was set. ``studio.picture`` are the bytes of a PNG file, ``studio.array`` the same
