@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from figures import copy_people
@@ -16,6 +17,7 @@ from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.errors import UserError
 from sdgan_lib.evaluation import REFERENCES, evaluate, of_generator
 from sdgan_lib.generators import make_generator
+from sdgan_lib.motion import WALK, read_poses, write_poses
 from sdgan_lib.presets import PRESETS
 from sdgan_lib.protocol import read_pose, write_pose
 
@@ -160,6 +162,60 @@ def test_generate_by_name_by_file_and_from_an_exported_checkpoint_agree(run, peo
         assert not torch.equal(
             made["name"], torch.tensor(list(image.convert("RGB").tobytes()), dtype=torch.float)
         )
+
+
+def test_animate_by_name_and_by_files_and_as_a_strip(run, people, tmp_path):
+    item = PersonPairs(people, "test", pairs="all")[0]
+    source = item["source_name"]
+    write_pose(item["source_pose"], tmp_path / "source.json")
+    picture = people / "people-dataset" / "test" / source
+    checkpoint = shutil.copy(run / "checkpoint.pt", tmp_path)
+    common = ["--checkpoint", str(checkpoint), "--data", str(people), "--device", "cpu"]
+    name, file, strip = (tmp_path / out for out in ("name.gif", "deep/file.gif", "strip.png"))
+    assert main(["animate", "--source", source, "--out", str(name), *common]) == 0
+    files = ["--source", str(picture), "--source-pose", str(tmp_path / "source.json"), "--poses", str(WALK)]
+    assert main(["animate", *files, "--out", str(file), *common]) == 0
+    assert name.read_bytes() == file.read_bytes()
+    with Image.open(name) as gif:
+        assert gif.n_frames == 12 and gif.size == (3 * 64, 3 * 128)
+        gif.seek(5)
+        sixth = torch.tensor(np.asarray(gif.convert("RGB")).astype(int))
+    larger = tmp_path / "larger.json"
+    write_poses(2 * read_poses(WALK) + 5, larger, (300, 150))
+    assert main(["animate", "--source", source, "--poses", str(larger), "--out", str(file), *common]) == 0
+    with Image.open(file) as gif:
+        gif.seek(5)
+        fitted = torch.tensor(np.asarray(gif.convert("RGB")).astype(int))
+    assert (fitted - sixth).abs().float().mean() < 2, "poses of any size are brought to the person's"
+    assert main(["animate", *files, "--out", str(strip), "--scale", "1", *common]) == 0
+    with Image.open(strip) as image:
+        assert image.size == (12 * 64, 128)
+        cut = torch.tensor(np.asarray(image)[:, 5 * 64 : 6 * 64].astype(int))
+    assert (sixth[1::3, 1::3] - cut).abs().float().mean() < 4, "frames of the strip are those of the GIF"
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (
+            ["--out", "me.mp4"],
+            "me.mp4: its ending '.mp4' is not that of a moving picture. Remedy: choose .gif",
+        ),
+        (["--poses", "swim"], "swim: no sequence of poses"),
+        (["--poses", "none.json"], "none.json: no such file"),
+        (["--scale", "0"], "--scale 0: a whole number of 1 to 16"),
+        (["--frames-per-second", "60"], "--frames-per-second 60: more than 0 and at most 50"),
+        (["--source", "nobody"], "nobody: neither a file nor an annotated picture"),
+        (["--checkpoint", "none.pt"], "none.pt: no such checkpoint"),
+        (["--size", "100", "50"], "100x50 (height x width) is not a size that this generator takes"),
+    ],
+)
+def test_animate_names_what_is_wrong(options, message, people, tmp_path, capsys):
+    defaults = {"--source": "0251_c1s1_000001_01", "--out": str(tmp_path / "me.gif"), "--data": str(people)}
+    arguments = [*(a for option in defaults.items() if option[0] not in options for a in option), *options]
+    assert main(["animate", *arguments, "--device", "cpu"]) == 1
+    err = capsys.readouterr().err
+    assert message in err and "Traceback" not in err and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

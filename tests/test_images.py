@@ -1,5 +1,6 @@
 """Pictures as people have them: every kind shows what its viewer shows, and what cannot be shown is named."""
 
+import io
 import os
 import struct
 import zlib
@@ -9,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from sdgan_lib import images
 from sdgan_lib.errors import UserError
 from sdgan_lib.images import (
     BACKGROUND,
     decode,
+    encode_gif,
     encode_png,
     from_uint8,
     opened,
@@ -218,3 +220,83 @@ def test_an_ending_that_names_no_picture(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=rf"{name}: its ending .* choose one of \.png, \.jpg"):
         write_picture(tmp_path / "new" / name, grey())
     assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------------------- moving pictures
+
+
+def film(count: int, height: int = 24, width: int = 16) -> np.ndarray:
+    """A white bar that moves over a still coloured ground of few colours: uint8 ``[count, height, width, 3]``."""
+    ground = (
+        np.random.default_rng(0)
+        .integers(0, 256, (6, 4, 3), np.uint8)
+        .repeat(height // 6, 0)
+        .repeat(width // 4, 1)
+    )
+    frames = np.stack([ground] * count)
+    for i in range(count):
+        frames[i, :, i % width] = 255
+    return frames
+
+
+def played(data: bytes) -> tuple[np.ndarray, list[int], dict]:
+    """Frames uint8 ``[T, H, W, 3]`` of a GIF as a viewer shows them, their durations in ms, what its header says."""
+    with Image.open(io.BytesIO(data)) as gif:
+        assert gif.format == "GIF"
+        frames, durations, info = [], [], dict(gif.info)
+        for frame in ImageSequence.Iterator(gif):
+            durations.append(frame.info["duration"])
+            frames.append(np.asarray(frame.convert("RGB")))
+    return np.stack(frames), durations, info
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_gif_holds_every_frame_and_plays_for_ever(scale):
+    frames = film(12)
+    shown, durations, info = played(encode_gif(frames, 8, scale))
+    np.testing.assert_array_equal(shown, frames.repeat(scale, 1).repeat(scale, 2))
+    assert info["loop"] == 0 and sum(durations) == 1500 and set(durations) == {120, 130}
+
+
+@pytest.mark.parametrize("speed", [0.5, 3, 8, 12.5, 30, 50])
+def test_a_gif_lasts_as_long_as_it_should(speed):
+    shown, durations, _ = played(encode_gif(film(9), speed))
+    assert len(shown) == 9 and abs(sum(durations) - 9000 / speed) <= 5
+    assert max(durations) - min(durations) <= 10
+
+
+def test_a_frame_that_equals_the_one_before_stays_longer():
+    frames = film(3)[[0, 0, 1, 2]]
+    shown, durations, _ = played(encode_gif(frames, 10))
+    assert durations == [200, 100, 100]
+    np.testing.assert_array_equal(shown, frames[1:])
+    assert len(played(encode_gif(frames[:1], 10))[0]) == 1
+
+
+def test_what_stands_still_does_not_flicker_though_colours_are_few():
+    """Photographs have more than 256 colours: each pixel stays near its own, and equal pixels stay equal."""
+    frames = np.random.default_rng(0).integers(0, 256, (1, 24, 16, 3), np.uint8).repeat(6, 0)
+    moving = np.linspace(0, 255, 6 * 24 * 8 * 3).astype(np.uint8).reshape(6, 24, 8, 3)
+    frames[:, :, :8] = moving
+    shown, _, _ = played(encode_gif(frames))
+    assert (shown[:, :, 8:] == shown[:1, :, 8:]).all()
+    assert np.abs(shown.astype(int) - frames).mean() < 12
+
+
+@pytest.mark.parametrize(
+    "frames, speed, scale",
+    [
+        (film(2)[0], 8, 1),
+        (film(2).astype(float), 8, 1),
+        (film(2)[:0], 8, 1),
+        (film(2)[..., :2], 8, 1),
+        (film(2), 0, 1),
+        (film(2), 51, 1),
+        (film(2), float("nan"), 1),
+        (film(2), 8, 0),
+        (film(2), 8, 1.5),
+    ],
+)
+def test_what_cannot_be_a_gif_is_refused(frames, speed, scale):
+    with pytest.raises(ValueError, match="got"):
+        encode_gif(frames, speed, scale)

@@ -13,7 +13,8 @@ from PIL import Image
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.images import read_picture, to_uint8
-from sdgan_lib.inference import find_picture, generate, render_png
+from sdgan_lib.inference import animate, find_picture, generate, render_png
+from sdgan_lib.motion import WALK, fit_poses, read_poses
 from sdgan_lib.pose import JOINT
 from sdgan_lib.protocol import write_pose
 
@@ -81,6 +82,28 @@ def test_generate_writes_that_picture_in_the_format_of_the_ending(shipped, perso
             assert written.format == form
             difference = np.abs(np.asarray(written).astype(int) - expected)
         assert difference.max() == 0 if form == "PNG" else difference.mean() < 8
+
+
+def test_each_frame_is_the_picture_of_its_pose(shipped, person):
+    _, image, pose, _ = person
+    poses = fit_poses(read_poses(WALK), pose)[:5]
+    frames = animate(shipped, image, pose, poses, batch_size=2)
+    assert frames.shape == (5, 3, 128, 64) and not frames.requires_grad
+    with torch.no_grad():
+        for frame, target in zip(frames, poses, strict=True):
+            alone = shipped.transfer(image[None], pose[None], target[None]).image[0]
+            torch.testing.assert_close(frame, alone, atol=1e-4, rtol=0)
+    assert (frames[0] - frames[3]).abs().mean() > 0.02, "nobody moves"
+
+
+def test_what_cannot_be_animated(shipped, person):
+    _, image, pose, target = person
+    with pytest.raises(ValueError, match="one pose or more"):
+        animate(shipped, image, pose, pose[None][:0])
+    with pytest.raises(ValueError, match=r"poses must have shape \[B, 18, 2\]"):
+        animate(shipped, image, pose, target)
+    with pytest.raises(ValueError, match="divisible by 16"):
+        animate(shipped, image[:, :100], pose, target[None])
 
 
 def test_the_import_stays_light():

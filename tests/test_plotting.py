@@ -1,5 +1,6 @@
 """plotting.py: what is drawn where, in which colour and size; and that matplotlib is left as it was."""
 
+import base64
 import io
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from sdgan_lib.plotting import (
     draw_skeleton,
     gallery,
     heatmap_overlay,
+    moving_picture,
     pose_picture,
     training_curves,
     use_house_style,
@@ -367,6 +369,33 @@ def test_gallery_names_bad_input(columns, labels, message):
 
 
 # --- matplotlib -----------------------------------------------------------------------------------
+
+
+def test_a_moving_picture_is_a_gif_that_a_notebook_shows():
+    film = torch.linspace(-1, 1, 5).view(5, 1, 1, 1).expand(5, 3, 16, 8)
+    shown = moving_picture(film, frames_per_second=10, scale=2)
+    bundle = shown._repr_mimebundle_()
+    assert set(bundle) == {"image/gif", "text/plain"}
+    assert base64.b64decode(bundle["image/gif"]) == shown.gif
+    text = "moving picture: 5 frames of 32x16, 10 per second"
+    assert bundle["text/plain"] == repr(shown) == text
+    with Image.open(io.BytesIO(shown.gif)) as gif:
+        assert (
+            gif.format == "GIF" and gif.n_frames == 5 and gif.size == (16, 32) and gif.info["duration"] == 100
+        )
+        for i in range(5):
+            gif.seek(i)
+            assert abs(int(np.asarray(gif.convert("L"))[0, 0]) - int(to_uint8(film)[i, 0, 0, 0])) <= 1
+
+
+def test_films_side_by_side():
+    films = to_uint8(torch.rand(3, 3, 16, 8)), torch.rand(3, 3, 16, 12)
+    with Image.open(io.BytesIO(moving_picture(*films, scale=1).gif)) as gif:
+        assert gif.n_frames == 3 and gif.size == (8 + 2 + 12, 16)
+    with pytest.raises(ValueError, match=r"one length, got \[3, 2\]"):
+        moving_picture(films[0], films[1][:2])
+    with pytest.raises(ValueError, match="one height"):
+        moving_picture(films[0], films[1][:, :, :8])
 
 
 def test_training_curves_show_each_quantity_at_its_steps():
