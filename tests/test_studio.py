@@ -17,6 +17,7 @@ from torch import Tensor
 from sdgan_lib import estimation
 from sdgan_lib.datasets import open_split
 from sdgan_lib.heatmaps import heatmaps
+from sdgan_lib.motion import between
 from sdgan_lib.plotting import JOINT_COLOURS
 from sdgan_lib.pose import (
     FACE,
@@ -86,6 +87,13 @@ def movenet_case(seed: int, height: int, width: int) -> dict:
     return {"decoded": decoded.tolist(), "height": height, "width": width, "pose": listed(pose)}
 
 
+def between_case(keys: Tensor, steps: int, closed: bool) -> dict:
+    poses = between(keys, steps, closed)
+    return {
+        "keys": [*map(listed, keys)], "steps": steps, "closed": closed, "poses": [*map(listed, poses)],
+    }  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory) -> Path:
     """The file of cases: held-out pairs, some with joints taken away, some in a larger picture."""
@@ -103,6 +111,7 @@ def cases(tmp_path_factory) -> Path:
             poses = rescale_pose(poses, split.size, size)
         pairs.append(pair_case(number, poses[0], poses[1], size))
     assert any(None in pair["target"] for pair in pairs[::2]), "no pose with a missing joint of its own"
+    keys = split.poses[torch.randint(len(split.poses), (5,), generator=random)]
     path = tmp_path_factory.mktemp("studio") / "cases.json"
     path.write_text(
         json.dumps(
@@ -111,6 +120,7 @@ def cases(tmp_path_factory) -> Path:
                 "colours": ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in JOINT_COLOURS],
                 "left_right": LEFT_RIGHT, "regions": REGIONS, "face": FACE, "standing": STANDING, "pairs": pairs,
                 "movenet": [movenet_case(i, *size) for i, size in enumerate([(128, 64), (75, 101), (480, 640)])],
+                "between": [between_case(keys, 4, True), between_case(keys, 3, False), between_case(keys[:1], 2, True)],
                 "margin": estimation.MARGIN, "least_score": estimation.LEAST_SCORE,
             },
             allow_nan=False,

@@ -18,13 +18,17 @@ STUDIO = """
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.datasets import open_split
 from sdgan_lib.images import read_picture
+from sdgan_lib.motion import WALK, fit_poses, read_poses
 from sdgan_lib.studio.widget import PoseStudio
 
 people = open_split("../data/people", "test")
 number = people.names.index("0251_c1s1_000001_01.jpg")
 others = {name: people.poses[i] for name, i in zip(("walk", "run", "side", "back", "reach"), (30, 77, 200, 345, 512))}
 generator = load_generator("../data/checkpoints/sdgan.safetensors")
-studio = PoseStudio(generator, read_picture(people.image_path(number)), people.poses[number], poses=others)
+walk = fit_poses(read_poses(WALK), people.poses[number])
+studio = PoseStudio(
+    generator, read_picture(people.image_path(number)), people.poses[number], poses=others, motion=walk[::3]
+)
 studio.with_sliders()
 """
 SLIDER = """
@@ -42,7 +46,7 @@ def render(level):
 
 PictureControls(render, {"level": slider("yardstick", 3, 0, 9)}, scale=1)
 """
-LATER = 2  # a picture comes at most this many times as late as the same generator's under a plain slider
+LATER = 2.5  # a picture comes at most this many times as late as the same generator's under a plain slider
 
 WATCHER = """
 const img = () => document.querySelector(".pose-studio img.picture");
@@ -220,6 +224,15 @@ def test_keys_stay_in_the_studio(page):
     assert settled(page) == before
 
 
+def test_a_motion_plays_in_place(page):
+    before = settled(page)
+    page.evaluate("studio.count()")
+    page.locator('[data-tool="play"]').click()
+    page.wait_for_function("studio.pictures >= 5", timeout=PATIENCE * 1000)
+    page.locator('[data-tool="play"]').click()
+    assert settled(page) == before
+
+
 def test_the_picture_follows_the_pointer(page, record_property):
     """From a pointer's move to the picture, compared with a plain slider over the same generator."""
     handle = page.locator(".widget-slider", has_text="yardstick").locator(".noUi-handle").first
@@ -259,5 +272,6 @@ def test_a_fast_pointer_makes_no_queue(page):
     page.evaluate("studio.count()")
     assert settled(page) == last and page.evaluate("studio.pictures") == 0, "nothing comes after"
     assert sliders(page) == pytest.approx(place, abs=0.06), "the last pose is the one that was asked for"
+    page.locator('[data-tool="add"]').scroll_into_view_if_needed()
     if folder := os.environ.get("SDGAN_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / "studio-lab.png")

@@ -32,7 +32,8 @@ def open_view(browser):  # noqa: F811
         page = browser.new_context(viewport={"width": 800, "height": 900}, **context).new_page()
         state = {
             "pose": START, "start": START, "poses": [["raised", [[x, y - 3] for x, y in STANDING]]],
-            "size": [128, 64], "scale": 3.5, "joint": "Rwri", "asked": 0, "answered": 0, "fault": "",
+            "size": [128, 64], "scale": 3.5, "joint": "Rwri", "motion": [], "steps": 3,
+            "asked": 0, "answered": 0, "fault": "",
         }  # fmt: skip
         view = view_module().replace("export default", "")
         shim = (ROOT / "tests/studio/shim.mjs").read_text().replace("export ", "")
@@ -166,7 +167,9 @@ def test_one_pose_at_a_time_and_the_newest_last(open_view):
     page = open_view(delay=500)
     pull(page, "Rwri", -20, -60, steps=40)
     last = asked(page)
-    assert last[JOINT["Rwri"]] == pytest.approx([18 - 20 / 3.5, 58 - 60 / 3.5], abs=0.01), "where the pointer is"
+    assert last[JOINT["Rwri"]] == pytest.approx([18 - 20 / 3.5, 58 - 60 / 3.5], abs=0.01), (
+        "where the pointer is"
+    )
     assert page.evaluate("model.most") == 1, "never two at once"
     assert 2 <= page.evaluate("model.requests.length") < 30
     assert page.evaluate("model.requests.at(-1).pose") == last
@@ -230,3 +233,51 @@ def test_it_fits_a_desk_and_a_phone(open_view, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     box = page.locator(".skeleton").bounding_box()
     assert box["width"] > 200 and box["height"] == pytest.approx(2 * box["width"], rel=0.02)
+
+
+def test_key_poses_are_added_chosen_and_taken_out(open_view):
+    page = open_view()
+    motion = lambda: page.evaluate("model.state.motion")  # noqa: E731
+    page.locator('[data-tool="add"]').click()
+    pull(page, "Rwri", -10, -30)
+    second = asked(page)
+    page.locator('[data-tool="add"]').click()
+    assert motion() == [START, second]
+    page.locator('[data-key="0"]').click()
+    assert asked(page) == START
+    page.locator('[data-tool="remove"]').click()
+    assert motion() == [second]
+
+
+def test_a_motion_plays_in_place_and_gives_the_pose_back(open_view):
+    page = open_view()
+    page.locator('[data-tool="add"]').click()
+    pull(page, "Rwri", -10, -30)
+    last = asked(page)
+    page.locator('[data-tool="add"]').click()
+    page.evaluate("model.requests.length = 0")
+    page.locator('[data-tool="play"]').click()
+    page.wait_for_function("model.requests.length >= 7")  # more than once through 2 keys x 3 steps
+    page.locator('[data-tool="play"]').click()
+    assert asked(page) == last
+    poses = [request["pose"] for request in page.evaluate("model.requests")]
+    wrists = {tuple(pose[JOINT["Rwri"]]) for pose in poses}
+    assert len(wrists) == 4, "two keys, and two poses between them that are the same there and back"
+    assert page.evaluate("model.most") == 1
+    page.locator('[data-tool="undo"]').click()
+    assert asked(page) == START, "what played is nothing to undo"
+    page.wait_for_timeout(300)
+    assert asked(page) == START, "nothing plays on"
+
+
+def test_a_drag_stops_what_plays(open_view):
+    page = open_view()
+    page.evaluate("poses => model.set('motion', poses)", [START, [[x + 4, y] for x, y in STANDING]])
+    page.locator('[data-tool="play"]').click()
+    page.wait_for_function("model.requests.length >= 2")
+    assert "Stop" in page.locator('[data-tool="play"]').inner_text()
+    pull(page, "Lank", 10, -10)
+    assert "Play" in page.locator('[data-tool="play"]').inner_text()
+    count = page.evaluate("model.requests.length")
+    page.wait_for_timeout(400)
+    assert page.evaluate("model.requests.length") <= count + 1

@@ -15,6 +15,7 @@ from PIL import Image
 
 from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.inference import render_png
+from sdgan_lib.motion import between
 from sdgan_lib.plotting import draw_skeleton
 from sdgan_lib.pose import JOINT, visible
 from sdgan_lib.studio import view_module, view_style
@@ -218,3 +219,18 @@ def test_the_files_are_there_without_widgets():
     code = "import sys\nsys.modules['ipywidgets'] = sys.modules['anywidget'] = None\n"
     code += "from sdgan_lib.studio import view_module\nassert 'data-joint' in view_module()"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_motion_plays_its_keys_and_what_lies_between(studio, person):
+    with pytest.raises(ValueError, match="no key pose"):
+        studio.frames()
+    keys = torch.stack([studio.pose_tensor, to_pose(studio.poses[0][1])])
+    studio.motion = [*map(to_points, keys)]
+    torch.testing.assert_close(
+        studio.frames(), between(keys, 6, closed=True), atol=1e-3, rtol=0, equal_nan=True
+    )
+    studio.steps = 1
+    with Image.open(BytesIO(studio.clip(scale=2))) as film:
+        assert (film.format, film.n_frames, film.size) == ("GIF", 2, (2 * SIZE[1], 2 * SIZE[0]))
+    with pytest.raises(traitlets.TraitError, match="18 times"):
+        studio.motion = [[1, 2]]

@@ -235,6 +235,30 @@ export function shown(pose, joint, height, width, at = null) {
   return result;
 }
 
+/* Key poses and what lies between them, `steps` poses from each key to the next; `closed`: the last leads to the first.
+
+As motion.between: arms and legs swing, their angle goes the shorter way and their length changes evenly; the other joints
+move along straight lines. A joint missing in one of two keys is missing between them. */
+export function between(keys, steps, closed = false) {
+  const pairs = keys.map((key, i) => [key, keys[(i + 1) % keys.length]]).slice(0, closed ? keys.length : -1);
+  const poses = pairs.flatMap(([first, last]) =>
+    Array.from({ length: steps }, (_, step) => (step ? inBetween(first, last, step / steps) : copy(first))),
+  );
+  return closed ? poses : [...poses, ...keys.slice(-1).map(copy)];
+}
+
+function inBetween(first, last, share) {
+  const pose = first.map((a, i) => (a && last[i] ? plus(a, times(minus(last[i], a), share)) : null));
+  for (const [, near, far] of LIMBS) {
+    if (!pose[near] || !pose[far]) continue;
+    const [from, to] = [first, last].map((key) => minus(key[far], key[near]));
+    const turn = Math.atan2(cross(from, to), from[0] * to[0] + from[1] * to[1]);
+    const reach = length(from) + share * (length(to) - length(from)), direction = angle(from) + share * turn;
+    pose[far] = plus(pose[near], [reach * Math.cos(direction), reach * Math.sin(direction)]);
+  }
+  return pose;
+}
+
 // Undo and redo: the poses before, the present one, and those that were undone
 
 export const newHistory = (present) => ({ past: [], present, future: [], kind: null });

@@ -9,6 +9,8 @@ picture     the person in that pose, bytes of a PNG file
 source      the picture of the person, bytes of a PNG file
 start       the pose that "reset" leads back to
 poses       poses to start from: [name, pose]
+motion      key poses of a motion; both sides set them
+steps       how many poses there are from one key to the next when it plays
 joint       name of the joint chosen last; both sides set it
 size        [height, width] of the pictures
 scale       how many pixels of the screen one of theirs takes at most
@@ -18,13 +20,14 @@ Only one pose is under way at a time: while it is, newer ones replace one anothe
 there. So a slow answer never makes a queue. */
 import {
   JOINTS, JOINT, BONES, LABELS, COLOURS, samePose, rounded, drag, mirrored, scaled, moved, hidden, shown, expected, middle,
-  newHistory, record, undo, redo,
+  newHistory, record, undo, redo, between,
 } from "./geometry.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
 const REACH = 16; // how near to a joint a pointer takes it, in pixels of the screen
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const GROWTH = 1.05;
+const FRAME = 125; // milliseconds from one pose of a motion to the next, at least
 
 const ICONS = {
   undo: "M8 5 3 10l5 5M3 10h11a6 6 0 0 1 0 12h-3",
@@ -36,6 +39,10 @@ const ICONS = {
   alone: "M4 20l5-5M15 9l5-5M12 8.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7z",
   hide: "M2 12s4-7 10-7 10 7 10 7-4 7-10 7S2 12 2 12zM4 20 20 4",
   ghosts: "M2 12s4-7 10-7 10 7 10 7-4 7-10 7S2 12 2 12zM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6z",
+  play: "M7 4v16l13-8z",
+  stop: "M6 6h12v12H6z",
+  add: "M12 5v14M5 12h14",
+  remove: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   reset: "M4 12a8 8 0 1 0 2.5-5.8M4 3v5h5",
 };
 
@@ -57,6 +64,11 @@ const TOOLS = [
 // JupyterLab's own keys (X cuts a cell) stay out of whatever has the focus and this attribute; a parent's doesn't count.
 const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
+const MOTION = [
+  ["play", "Play", "Play the key poses and what lies between them"],
+  ["add", "Add key", "Add this pose to the motion"],
+  ["remove", "Remove", "Take the last key pose chosen out of the motion"],
+];
 const TOGGLES = ["move", "alone", "ghosts"];
 
 /* An element with attributes and children; `tag` of SVG where the namespace says so. */
@@ -148,16 +160,14 @@ function render({ model, el }) {
   // The page's parts
 
   const buttons = {};
+  const tool = ([name, text, title]) => {
+    const button = element("button", { type: "button", title, "data-tool": name, ...OWN_KEYS }, [icon(name), text]);
+    if (TOGGLES.includes(name)) button.setAttribute("aria-pressed", "false");
+    button.addEventListener("click", () => tools[name]());
+    return (buttons[name] = button);
+  };
   const toolbar = element("div", { class: "tools", role: "toolbar", "aria-label": "Pose" });
-  for (const group of TOOLS)
-    toolbar.append(
-      element("div", { class: "group" }, group.map(([name, text, title]) => {
-        const button = element("button", { type: "button", title, "data-tool": name, ...OWN_KEYS }, [icon(name), text]);
-        if (TOGGLES.includes(name)) button.setAttribute("aria-pressed", "false");
-        button.addEventListener("click", () => tools[name]());
-        return (buttons[name] = button);
-      })),
-    );
+  toolbar.append(...TOOLS.map((group) => element("div", { class: "group" }, group.map(tool))));
   const { svg, joints, draw } = skeleton(size);
   const images = {};
   const figure = (name, alt, caption, ...over) => {
@@ -172,14 +182,20 @@ function render({ model, el }) {
   ]);
   const where = element("span", { class: "where" });
   const hint = element("span", { class: "hint" }, ["Arrow keys move the joint · Ctrl: it moves alone · Delete hides it"]);
-  const status = element("p", { class: "status", "aria-live": "polite" }, [where, hint]);
+  const status = element("p", { class: "status" }, [where, hint]);
   const strip = element("div", { class: "strip", role: "group", "aria-label": "Poses to start from" });
+  const timeline = element("div", { class: "strip motion", role: "group", "aria-label": "Motion: key poses" });
   for (const [name, start] of model.get("poses") ?? []) {
     const button = element("button", { type: "button", title: name, "data-pose": name, ...OWN_KEYS }, [thumbnail(start, height), name]);
-    button.addEventListener("click", () => become(start));
+    button.addEventListener("click", () => {
+      stop();
+      become(start);
+    });
     strip.append(button);
   }
-  root.append(toolbar, figures, status, ...(strip.childElementCount ? [strip] : []));
+  const keyButtons = element("div", { class: "keys" });
+  timeline.append(element("div", { class: "group" }, MOTION.map(tool)), keyButtons);
+  root.append(toolbar, figures, status, ...(strip.childElementCount ? [strip] : []), timeline);
   el.append(root);
 
   // Pictures and poses, to and fro
@@ -212,11 +228,20 @@ function render({ model, el }) {
     draw(pose, ghosts, chosen);
     const fault = model.get("fault");
     status.classList.toggle("fault", Boolean(fault));
+    if (fault) where.setAttribute("role", "alert"); // read out at once; a joint reads out its own place
+    else where.removeAttribute("role");
     const point = chosen === null ? null : pose[chosen];
     const coordinates = point ? `x ${point[0].toFixed(1)}   y ${point[1].toFixed(1)}` : "hidden";
     where.textContent = fault || (chosen === null ? "" : `${LABELS[chosen]}   ${coordinates}`);
     // not `disabled`: the keyboard's focus would be lost
-    const idle = { undo: !history.past.length, redo: !history.future.length, hide: chosen === null };
+    const keys = model.get("motion") ?? [];
+    const idle = {
+      undo: !history.past.length,
+      redo: !history.future.length,
+      hide: chosen === null,
+      play: keys.length < 2,
+      remove: !keys.length,
+    };
     for (const name in idle) buttons[name].setAttribute("aria-disabled", String(idle[name]));
     buttons.hide.lastChild.textContent = chosen !== null && !pose[chosen] ? "Show" : "Hide";
     for (const name of TOGGLES) buttons[name].setAttribute("aria-pressed", String(on[name]));
@@ -254,11 +279,69 @@ function render({ model, el }) {
     become(hidden(pose, joint));
   }
 
+  // Motion
+
+  let key = null; // the key pose chosen last
+  let playing = null; // the poses, the next one's number, the timer, and the pose before
+
+  function listKeys() {
+    const keys = model.get("motion") ?? [];
+    if (key !== null && key >= keys.length) key = keys.length ? keys.length - 1 : null;
+    keyButtons.replaceChildren(
+      ...keys.map((pose, number) => {
+        const attributes = { type: "button", title: `Key pose ${number + 1}`, "data-key": number, ...OWN_KEYS };
+        const button = element("button", attributes, [thumbnail(pose, height), String(number + 1)]);
+        button.setAttribute("aria-pressed", String(number === key));
+        button.addEventListener("click", () => {
+          stop();
+          key = number;
+          become(pose);
+          listKeys();
+        });
+        return button;
+      }),
+      ...(keys.length < 2 ? ["Add two poses or more, then play what lies between them."] : []),
+    );
+    refresh();
+  }
+
+  function setKeys(keys) {
+    stop();
+    model.set("motion", keys);
+    model.save_changes();
+    listKeys();
+  }
+
+  function play() {
+    const keys = model.get("motion") ?? [];
+    if (playing || keys.length < 2) return stop();
+    playing = { poses: between(keys, model.get("steps"), true), next: 0, before: pose };
+    playing.timer = setInterval(() => {
+      if (waiting()) return; // one picture for each pose
+      become(playing.poses[playing.next++ % playing.poses.length], { final: false });
+    }, FRAME);
+    showPlaying();
+  }
+
+  function stop() {
+    if (!playing) return;
+    clearInterval(playing.timer);
+    const { before } = playing;
+    playing = null;
+    showPlaying();
+    become(before, { final: false });
+  }
+
+  function showPlaying() {
+    buttons.play.replaceChildren(icon(playing ? "stop" : "play"), playing ? "Stop" : "Play");
+    root.classList.toggle("playing", Boolean(playing));
+  }
+
   const toggle = (name) => () => {
     on[name] = !on[name];
     refresh();
   };
-  const tools = {
+  const steps = {
     undo: () => back(undo),
     redo: () => back(redo),
     mirror: () => become(mirrored(pose)),
@@ -269,7 +352,20 @@ function render({ model, el }) {
     ghosts: toggle("ghosts"),
     hide: () => chosen !== null && hideOrShow(chosen),
     reset: () => become(model.get("start")),
+    add: () => {
+      key = key === null ? (model.get("motion") ?? []).length : key + 1;
+      setKeys((model.get("motion") ?? []).toSpliced(key, 0, pose));
+    },
+    remove: () => setKeys((model.get("motion") ?? []).toSpliced(key ?? -1, 1)),
   };
+  // Whatever is done stops what plays.
+  const tools = Object.fromEntries(
+    Object.entries(steps).map(([name, act]) => [name, () => {
+      stop();
+      act();
+    }]),
+  );
+  tools.play = play;
 
   // Pointers
 
@@ -301,6 +397,7 @@ function render({ model, el }) {
     if (event.button !== 0 || grip) return;
     const from = pointAt(event), joint = nearest(from);
     if (joint === null && !on.move) return;
+    stop();
     event.preventDefault();
     svg.setPointerCapture(event.pointerId);
     if (joint !== null) {
@@ -340,6 +437,8 @@ function render({ model, el }) {
     const joint = joints.indexOf(event.target);
     const command = event.ctrlKey || event.metaKey;
     const handle = () => {
+      if (event.key === "Escape" && playing) return stop();
+      if (playing) return false;
       if (command && event.key.toLowerCase() === "z") return back(event.shiftKey ? redo : undo);
       if (command && event.key.toLowerCase() === "y") return back(redo);
       if (joint < 0) return false;
@@ -365,6 +464,7 @@ function render({ model, el }) {
     "change:picture": () => showPicture("picture", "picture", "backdrop"),
     "change:source": () => showPicture("source", "source"),
     "change:fault": refresh,
+    "change:motion": listKeys,
     "change:answered": () => {
       refresh();
       send();
@@ -384,9 +484,10 @@ function render({ model, el }) {
   for (const [name, listener] of Object.entries(listeners)) model.on(name, listener);
   showPicture("source", "source");
   showPicture("picture", "picture", "backdrop");
-  refresh();
+  listKeys();
 
   return () => {
+    clearInterval(playing?.timer);
     for (const [name, listener] of Object.entries(listeners)) model.off?.(name, listener);
     for (const address of Object.values(addresses)) URL.revokeObjectURL(address);
     root.remove();

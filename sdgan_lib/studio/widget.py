@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from functools import cached_property
 from io import BytesIO
+from math import isfinite
 
 import anywidget
 import ipywidgets
@@ -16,8 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from sdgan_lib.generators import Generator
-from sdgan_lib.images import encode_png, to_uint8
-from sdgan_lib.inference import render_png
+from sdgan_lib.images import encode_gif, encode_png, to_uint8
+from sdgan_lib.inference import animate, render_png
+from sdgan_lib.motion import between
 from sdgan_lib.plotting import beside, draw_skeleton
 from sdgan_lib.pose import JOINT, JOINTS, check_pose, visible
 from sdgan_lib.studio import view_module, view_style
@@ -46,6 +48,18 @@ def to_pose(points: list[Point]) -> Tensor:
     )
 
 
+def _is_pose(points: object) -> bool:
+    return (
+        isinstance(points, list)
+        and len(points) == len(JOINTS)
+        and all(
+            point is None
+            or (len(point) == 2 and all(isinstance(v, int | float) and isfinite(v) for v in point))
+            for point in points
+        )
+    )
+
+
 class PoseStudio(anywidget.AnyWidget):
     """A person and a skeleton to drag: the picture follows.
 
@@ -62,6 +76,9 @@ class PoseStudio(anywidget.AnyWidget):
         source_pose: ``[18, 2]`` (x, y) in its pixels, NaN for a missing joint.
         target_pose: the pose to start with; by default the source's.
         poses: name -> pose ``[18, 2]`` to start from, shown as small skeletons.
+        motion: key poses ``[K, 18, 2]`` of a motion to begin with, in pixels of the picture, as
+            :func:`sdgan_lib.motion.fit_poses` brings them there.
+        steps: poses from one key to the next when the motion plays; 1 plays the keys alone.
         joint: name of the joint chosen first.
         scale: pixels of the screen for one of the picture, at most.
     """
@@ -74,6 +91,8 @@ class PoseStudio(anywidget.AnyWidget):
     source = traitlets.Bytes().tag(sync=True)
     start = traitlets.List().tag(sync=True)
     poses = traitlets.List().tag(sync=True)
+    motion = traitlets.List().tag(sync=True)
+    steps = traitlets.Int(6, min=1).tag(sync=True)
     joint = traitlets.Enum(JOINTS).tag(sync=True)
     size = traitlets.List().tag(sync=True)
     scale = traitlets.Float(3.5).tag(sync=True)
@@ -88,6 +107,8 @@ class PoseStudio(anywidget.AnyWidget):
         source_pose: Tensor,
         target_pose: Tensor | None = None,
         poses: Mapping[str, Tensor] | None = None,
+        motion: Tensor | None = None,
+        steps: int = 6,
         joint: str = "Rwri",
         scale: float = 3.5,
     ):
@@ -99,6 +120,8 @@ class PoseStudio(anywidget.AnyWidget):
             start=start,
             source=encode_png(to_uint8(source_image)),
             poses=[[name, to_points(pose)] for name, pose in (poses or {}).items()],
+            motion=[] if motion is None else [*map(to_points, motion)],
+            steps=steps,
             joint=joint,
             size=list(source_image.shape[-2:]),
             scale=scale,
@@ -121,6 +144,17 @@ class PoseStudio(anywidget.AnyWidget):
         """The picture that is shown, uint8 ``[H, W, 3]``."""
         with Image.open(BytesIO(self.picture)) as image:
             return np.asarray(image)
+
+    def frames(self) -> Tensor:
+        """The motion's poses ``[T, 18, 2]``: its keys and what lies between them, the last leading to the first."""
+        if not self.motion:
+            raise ValueError("the motion has no key pose yet: add one in the view, or set motion")
+        return between(torch.stack([*map(to_pose, self.motion)]), self.steps, closed=True)
+
+    def clip(self, frames_per_second: float = 8, scale: int = 3) -> bytes:
+        """The person in the motion, as the bytes of a GIF file; see :func:`sdgan_lib.images.encode_gif`."""
+        pictures = animate(self.generator, self.source_image, self.source_pose, self.frames())
+        return encode_gif(to_uint8(pictures), frames_per_second, scale)
 
     @cached_property
     def sliders(self) -> JointSliders:
@@ -145,16 +179,13 @@ class PoseStudio(anywidget.AnyWidget):
             with self.hold_sync():
                 self.picture, self.fault, self.answered = picture, fault, self.asked
 
-    @traitlets.validate("pose")
-    def _check(self, proposal: dict) -> list[Point]:
-        points = proposal["value"]
-        good = len(points) == len(JOINTS) and all(
-            point is None or (len(point) == 2 and all(isinstance(v, int | float) and v == v for v in point))
-            for point in points
-        )
-        if not good:
-            raise traitlets.TraitError(f"a pose is {len(JOINTS)} times [x, y] or None, got {points!r}")
-        return points
+    @traitlets.validate("pose", "motion")
+    def _check(self, proposal: dict) -> list:
+        value = proposal["value"]
+        for points in value if proposal["trait"].name == "motion" else [value]:
+            if not _is_pose(points):
+                raise traitlets.TraitError(f"a pose is {len(JOINTS)} times [x, y] or None, got {points!r}")
+        return value
 
     def __repr__(self) -> str:
         return f"PoseStudio({int(visible(self.pose_tensor).sum())} joints, {self.joint} chosen)"

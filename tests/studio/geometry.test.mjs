@@ -120,6 +120,10 @@ test("MoveNet's joints are put into the picture as in Python", () => {
     close(g.fromMoveNet(decoded, height, width, cases.margin, cases.least_score), pose, "found pose");
 });
 
+test("what lies between key poses is Python's", () => {
+  for (const { keys, steps, closed, poses } of cases.between) close(g.between(keys, steps, closed), poses, "between");
+});
+
 test("a random drag keeps every bone's length and every missing joint missing", () => {
   for (const { pose, joint, to } of drags(400, 1)) {
     const after = g.drag(pose, joint, to);
