@@ -21,6 +21,7 @@ from sdgan_lib.motion import between
 from sdgan_lib.plotting import JOINT_COLOURS
 from sdgan_lib.pose import (
     FACE,
+    JOINT,
     JOINTS,
     LEFT_RIGHT,
     LIMBS,
@@ -94,6 +95,14 @@ def between_case(keys: Tensor, steps: int, closed: bool) -> dict:
     }  # fmt: skip
 
 
+def torso_of(split) -> dict:
+    """Where a torso is on average, in shares of the picture: its length by the height, and its middle."""
+    neck, hips = split.poses[:, JOINT["neck"]], split.poses[:, [JOINT["Rhip"], JOINT["Lhip"]]].nanmean(1)
+    height, width = split.size
+    x, y = ((neck + hips) / 2 + 0.5).nanmean(0).tolist()
+    return {"length": (hips - neck).norm(dim=1).nanmean().item() / height, "x": x / width, "y": y / height}
+
+
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory) -> Path:
     """The file of cases: held-out pairs, some with joints taken away, some in a larger picture."""
@@ -121,6 +130,7 @@ def cases(tmp_path_factory) -> Path:
                 "left_right": LEFT_RIGHT, "regions": REGIONS, "face": FACE, "standing": STANDING, "pairs": pairs,
                 "movenet": [movenet_case(i, *size) for i, size in enumerate([(128, 64), (75, 101), (480, 640)])],
                 "between": [between_case(keys, 4, True), between_case(keys, 3, False), between_case(keys[:1], 2, True)],
+                "torso": torso_of(open_split(PEOPLE, "train")),
                 "margin": estimation.MARGIN, "least_score": estimation.LEAST_SCORE,
             },
             allow_nan=False,

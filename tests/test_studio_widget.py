@@ -234,3 +234,17 @@ def test_a_motion_plays_its_keys_and_what_lies_between(studio, person):
         assert (film.format, film.n_frames, film.size) == ("GIF", 2, (2 * SIZE[1], 2 * SIZE[0]))
     with pytest.raises(traitlets.TraitError, match="18 times"):
         studio.motion = [[1, 2]]
+
+
+def test_another_person_takes_the_place(studio, generator, person):
+    picture, pose = -person[0], person[1]
+    before = studio.picture, studio.source
+    studio.show_person(picture, pose)  # in the same pose
+    assert studio.picture == render_png(generator, picture, pose, studio.pose_tensor)
+    assert before[0] != studio.picture and before[1] != studio.source
+    other = standing(1, SIZE, seed=2)[0]
+    studio.show_person(picture, other, pose)
+    assert studio.start == studio.pose == to_points(pose)
+    assert studio.picture == render_png(generator, picture, other, studio.pose_tensor)
+    with pytest.raises(ValueError, match=r"\[3, 64, 32\]"):
+        studio.show_person(picture[:, :32], pose)

@@ -130,6 +130,23 @@ class PoseStudio(anywidget.AnyWidget):
         self._answer()
         self.observe(self._answer, ["pose", "asked"])
 
+    def show_person(
+        self, source_image: Tensor, source_pose: Tensor, target_pose: Tensor | None = None
+    ) -> None:
+        """Another person of the same size takes the place of the present one; poses and motion stay as they are.
+
+        Args:
+            source_image, source_pose, target_pose: as for the studio itself.
+        """
+        check_pose(source_pose, "source_pose", batched=False)
+        if list(source_image.shape) != [3, *self.size]:
+            raise ValueError(f"the picture must have shape {[3, *self.size]}, got {list(source_image.shape)}")
+        self.source_image, self.source_pose, self._drawn = source_image, source_pose, None
+        start = to_points(source_pose if target_pose is None else target_pose)
+        with self.hold_sync():
+            self.source, self.start, self.pose = encode_png(to_uint8(source_image)), start, start
+            self._answer()
+
     @property
     def pose_tensor(self) -> Tensor:
         """The pose as float32 ``[18, 2]``, NaN for a missing joint; setting it moves skeleton and picture."""

@@ -115,6 +115,10 @@ test("sizes, mirror and crops are Python's, and lead back", () => {
   }
 });
 
+test("a crop has the torso where the training data has it", () => {
+  for (const name of ["length", "x", "y"]) close(g.TORSO[name], cases.torso[name], `torso ${name}`, 0.01);
+});
+
 test("MoveNet's joints are put into the picture as in Python", () => {
   for (const { decoded, height, width, pose } of cases.movenet)
     close(g.fromMoveNet(decoded, height, width, cases.margin, cases.least_score), pose, "found pose");
