@@ -9,7 +9,9 @@ import math
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.functional import InterpolationMode, rotate
 
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.datasets import PersonPairs
@@ -179,7 +181,7 @@ def check_two_bones(answer) -> str:
         if reach is not None and isinstance(found, Tensor) and found.isnan().any():
             raise Wrong(
                 "NaN where `to` is out of reach: no triangle has such sides, and the cosine is beyond ±1. Clamp the "
-                "distance to what the bones allow, from |a − b| to a + b, and the cosine to −1 … 1 as well, because of rounding."
+                "distance to what the bones allow, from |a − b| to a + b, and the cosine to −1 … 1 as well (rounding)."
             )
         compare(
             found,
@@ -581,7 +583,7 @@ def check_broken_pose(answer) -> str:
     """``my_broken_pose(pose)``: a pose of the same bones, in the picture, that the generator cannot paint."""
     generator, estimator, people = _judges()
     shares = []
-    for number in (40, 386):
+    for number in (258, 330, 381, 462):
         item = people[number]
         source, pose = item["source_image"], item["source_pose"]
         given = pose.clone()
@@ -594,17 +596,35 @@ def check_broken_pose(answer) -> str:
         _same_body(pose, found, source.shape[-2:])
         with torch.inference_mode():
             picture = generator.transfer(source[None], pose[None], found[None].float()).image
-        shares.append(pck(estimator(picture), found[None].float()).item())
+        picture, upright = _upright(picture, found.float())
+        shares.append(pck(estimator(picture), upright[None]).item())
     share = sum(shares) / len(shares)
-    if share >= 0.5:
+    if share > 2 / 3:
         raise Wrong(
-            f"not broken yet: MoveNet finds {100 * share:.0f} % of the joints where you asked for them; fewer than "
-            "half are wanted. The network has seen people who stand, walk and reach. What have they never done?"
+            f"not broken yet: MoveNet finds {100 * share:.0f} % of the joints where you asked for them; fewer than two "
+            "thirds are wanted. The network has seen people who stand, walk and reach. What have they never done?"
         )
     return (
         f"MoveNet finds {100 * share:.0f} % of the joints. All bones have their length, and still nobody was ever "
         "seen like this: the network knows the poses of its training, not bodies."
     )
+
+
+def _upright(picture: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
+    """A picture ``[1, 3, H, W]`` and its pose on a square, turned until the neck is above the hips.
+
+    MoveNet itself finds little in people who are not upright; the picture must be judged, not MoveNet.
+    """
+    side = max(picture.shape[-2:])
+    across, down = side - picture.shape[-1], side - picture.shape[-2]
+    borders = (across // 2, across - across // 2, down // 2, down - down // 2)
+    picture = F.pad(picture, borders, mode="replicate")
+    pose = pose + pose.new_tensor([across // 2, down // 2])
+    x, y = (pose[JOINT["neck"]] - pose[[JOINT["Rhip"], JOINT["Lhip"]]].nanmean(0)).tolist()
+    angle = math.atan2(-x, -y)  # clockwise on the screen
+    centre = pose.new_full((2,), (side - 1) / 2)
+    picture = rotate(picture, -math.degrees(angle), InterpolationMode.BILINEAR)
+    return picture, _turned(pose, list(range(len(JOINTS))), centre, angle)
 
 
 def _same_body(before: Tensor, after: Tensor, size: tuple[int, int]) -> None:
