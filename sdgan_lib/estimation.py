@@ -462,7 +462,7 @@ def find_people(picture: Image.Image, estimator: PoseEstimator | None = None) ->
 
     MoveNet is made for one person. But its map of centres shows several, so each place where it is high, in the whole
     picture and in nine overlapping quarters, is looked at closer, again and again as long as the joints grow more
-    certain. Who is smaller than about a sixth of the picture, or mostly hidden behind another, is easily missed.
+    certain. Who is smaller than about a tenth of the picture, or mostly hidden behind another, is easily missed.
 
     Args:
         picture: as for :func:`find_person`.
