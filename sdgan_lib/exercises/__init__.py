@@ -6,10 +6,15 @@ One module per notebook; all checks are found here.
 
 from sdgan_lib.exercises._verdict import Verdict
 from sdgan_lib.exercises.adversarial import (
+    check_best_discriminator,
     check_discriminator_loss,
+    check_feature_matching,
+    check_generator_loss,
     check_generator_step,
     check_judged_pictures,
-    check_mended_step,
+    check_moving_average,
+    check_repaired_step,
+    check_weighted_l1,
 )
 from sdgan_lib.exercises.encoders import (
     check_blind_pair,
@@ -32,23 +37,27 @@ from sdgan_lib.exercises.warping import check_map_at, check_pixels, check_warp_f
 __all__ = [
     "Verdict",
     "check_attention",
+    "check_best_discriminator",
     "check_blind_pair",
     "check_composition",
     "check_diagnosis",
     "check_discriminator_loss",
+    "check_feature_matching",
     "check_fill",
     "check_flattered",
     "check_flip",
+    "check_generator_loss",
     "check_generator_step",
     "check_joint_map",
     "check_judged_pictures",
     "check_lost_sigma",
     "check_map_at",
-    "check_mended_step",
     "check_missing",
+    "check_moving_average",
     "check_person_l1",
     "check_pixels",
     "check_receptive_fields",
+    "check_repaired_step",
     "check_stack",
     "check_stream_inputs",
     "check_two_pixels",
@@ -56,4 +65,5 @@ __all__ = [
     "check_up_block",
     "check_warp_faults",
     "check_weighted_fit",
+    "check_weighted_l1",
 ]
