@@ -1,4 +1,4 @@
-"""The command line: ``python -m sdgan_lib train | evaluate | generate | export | card | check | doctor``."""
+"""The command line: ``python -m sdgan_lib train | evaluate | generate | animate | export | card | check | doctor``."""
 
 import errno
 import math
@@ -18,6 +18,7 @@ System = Literal[tuple([*SYSTEMS, *(f"{name}-paper" for name in SYSTEMS)])]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 PEOPLE = Path("data/people")
 RUNS = Path("runs")
+SHIPPED = Path("data/checkpoints/sdgan.safetensors")
 
 
 def _else(value: object) -> Any:
@@ -282,6 +283,50 @@ class Generate:
         return 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Animate:
+    """Make a person move: a GIF of the person of a source image in each pose of a sequence."""
+
+    source: str
+    """the person: name of a picture of the data set, or a picture file (then --source-pose is needed)"""
+    poses: str = "walk"
+    """the sequence: one that comes with the repository (see data/poses), or a JSON file"""
+    source_pose: Path | None = None
+    """pose of the source as a JSON file, as for generate"""
+    out: Path = Path("animated.gif")
+    """file to write: .gif, or .png for all frames in a row"""
+    frames_per_second: float = 8.0
+    """speed of the GIF, at most 50"""
+    scale: int = 3
+    """how many times each pixel is repeated, across and down"""
+    size: tuple[int, int] | None = None
+    """height and width to which source picture and poses are resized first"""
+    checkpoint: Path = SHIPPED
+    """trained generator"""
+    data: Path = PEOPLE
+    """folder of the data set in which names are looked up"""
+    device: Device = "auto"
+    """where to run"""
+
+    def run(self) -> int:
+        from sdgan_lib.inference import animate_files
+
+        animate_files(
+            self.checkpoint,
+            self.source,
+            self.poses,
+            self.source_pose,
+            self.out,
+            self.data,
+            self.device,
+            self.size,
+            self.frames_per_second,
+            self.scale,
+        )
+        print(f"written: {printable(self.out)}")
+        return 0
+
+
 @dataclass(frozen=True)
 class Export:
     """Write the averaged generator of a checkpoint as a small file to pass on (safetensors, half precision)."""
@@ -306,7 +351,7 @@ class Export:
 class Card:
     """Write the card of an exported generator, from what the file holds: data, recipe, metrics, digest."""
 
-    file: Annotated[Path, tyro.conf.Positional] = Path("data/checkpoints/sdgan.safetensors")
+    file: Annotated[Path, tyro.conf.Positional] = SHIPPED
     """file that export wrote"""
     out: Annotated[Path | None, _else("README.md beside the file, unless that is not a card")] = None
     """file to write, whatever it holds"""
@@ -358,6 +403,7 @@ def main(arguments: list[str] | None = None) -> int:
             "train": Train,
             "evaluate": Evaluate,
             "generate": Generate,
+            "animate": Animate,
             "export": Export,
             "card": Card,
             "check": Check,

@@ -13,6 +13,7 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,54 @@ def encode_png(array: np.ndarray) -> bytes:
     """A picture, uint8 ``[H, W, 3]`` or ``[H, W]``, as the bytes of a PNG file: quick to make, for widgets."""
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+FASTEST = 50
+"""Frames per second that a GIF can hold and viewers keep to: they show one that lasts 0.01 s ten times as long."""
+
+
+def encode_gif(frames: np.ndarray, frames_per_second: float = 8, scale: int = 1) -> bytes:
+    """A moving picture as the bytes of a GIF that plays for ever.
+
+    One palette of 256 colours serves all frames and nothing is dithered, so what stands still does not flicker. A frame
+    that equals the one before is not stored again: the one before stays longer. Durations are whole hundredths of a
+    second; they are spread so that the whole lasts as long as it should.
+
+    Args:
+        frames: uint8 ``[T, H, W, 3]``.
+        frames_per_second: more than 0, at most :data:`FASTEST`.
+        scale: whole number of pixels by which each pixel is repeated, across and down.
+
+    Raises:
+        ValueError: for another shape, type, speed or scale.
+    """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
+        raise ValueError(
+            f"frames must be uint8 [T, H, W, 3] with T > 0, got {frames.dtype} {list(frames.shape)}"
+        )
+    if not 0 < frames_per_second <= FASTEST or scale < 1 or scale != int(scale):
+        raise ValueError(
+            f"a GIF has more than 0 and at most {FASTEST} frames per second and a whole scale >= 1, "
+            f"got {frames_per_second} and {scale}"
+        )
+    count, height, width = frames.shape[:3]
+    whole_film = Image.fromarray(frames.reshape(count * height, width, 3))
+    colours = whole_film.quantize(256, Image.Quantize.MEDIANCUT, kmeans=1, dither=Image.Dither.NONE)
+    size = (width * scale, height * scale)
+    strips = (colours.crop((0, i * height, width, (i + 1) * height)) for i in range(count))
+    pictures = [strip.resize(size, Image.Resampling.NEAREST) for strip in strips]
+    ends = [round(100 * i / frames_per_second) for i in range(count + 1)]  # hundredths of a second
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer,
+        format="GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        duration=[10 * (end - start) for start, end in pairwise(ends)],
+        loop=0,
+        optimize=False,
+    )
     return buffer.getvalue()
 
 

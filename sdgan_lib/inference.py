@@ -1,9 +1,10 @@
-"""Making pictures from a checkpoint: one person, one new pose."""
+"""Making pictures from a checkpoint: one person in one new pose, or moving through a sequence of them."""
 
 import io
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -12,11 +13,13 @@ from sdgan_lib.batches import pick_device
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.datasets import Split, open_split
 from sdgan_lib.errors import Problem, UserError
-from sdgan_lib.files import working_folder
+from sdgan_lib.files import working_folder, write_whole
 from sdgan_lib.generators import Generator
 from sdgan_lib.images import (
+    FASTEST,
     check_writable,
     decode,
+    encode_gif,
     encode_png,
     from_uint8,
     opened,
@@ -25,11 +28,15 @@ from sdgan_lib.images import (
     upright_size,
     write_picture,
 )
-from sdgan_lib.pose import rescale_pose
+from sdgan_lib.motion import find_sequence, fit_poses, read_poses
+from sdgan_lib.pose import check_pose, rescale_pose
 from sdgan_lib.protocol import misplaced, read_pose
 
 LARGEST = 512 * 512
 """Pixels of the largest picture that is generated; more takes gigabytes, and no system is trained at such a size."""
+
+LARGEST_SCALE = 16
+"""By how much the frames of a moving picture are enlarged at most."""
 
 
 def find_picture(data: Path, name: str) -> tuple[Path, Tensor]:
@@ -103,6 +110,103 @@ def generate(
     """
     check_writable(out)
     device = pick_device(device)
+    path, pose, found = _find_person(source, source_pose, data)
+    if target.endswith(".json") or os.path.isfile(target):
+        target_pose = read_pose(target)
+    else:
+        part, index = _find(data, target)
+        target_pose = rescale_pose(part.poses[index], part.size, found)
+    _check_place(target, target_pose, found)
+    generator = load_generator(checkpoint, device)
+    picture = _read_person(generator, path, found, size)
+    poses = (rescale_pose(joints, found, size or found) for joints in (pose, target_pose))
+    png = render_png(generator, picture, *poses)
+    with Image.open(io.BytesIO(png)) as made:
+        write_picture(out, made)
+
+
+def animate(
+    generator: Generator, source_image: Tensor, source_pose: Tensor, poses: Tensor, batch_size: int = 8
+) -> Tensor:
+    """The person of one picture in each pose of a sequence: the frames of a moving picture.
+
+    Args:
+        generator: in evaluation mode; its device is used.
+        source_image: ``[3, H, W]`` in [-1, 1].
+        source_pose: ``[18, 2]`` (x, y) in pixels, NaN where a joint is missing.
+        poses: ``[T, 18, 2]`` in pixels of the same picture, as :func:`sdgan_lib.motion.fit_poses` brings them there.
+        batch_size: frames that are made at once.
+
+    Returns:
+        ``[T, 3, H, W]`` in [-1, 1], on the generator's device.
+
+    Raises:
+        ValueError: for a size or shape that the generator does not take, or without any pose.
+    """
+    check_pose(source_pose, "source_pose", batched=False)
+    check_pose(poses, "poses")
+    if not len(poses):
+        raise ValueError("a moving picture needs one pose or more")
+    device = next(generator.parameters()).device
+    image, pose = (x.contiguous().to(device)[None] for x in (source_image, source_pose))
+    frames = []
+    with torch.inference_mode():
+        for some in poses.to(device).split(batch_size):
+            copies = image.expand(len(some), -1, -1, -1), pose.expand(len(some), -1, -1)
+            frames.append(generator.transfer(*copies, some).image)
+        return torch.cat(frames)
+
+
+def animate_files(
+    checkpoint: Path,
+    source: str,
+    sequence: str,
+    source_pose: Path | None,
+    out: Path,
+    data: Path,
+    device: str = "auto",
+    size: tuple[int, int] | None = None,
+    frames_per_second: float = 8.0,
+    scale: int = 3,
+) -> None:
+    """Make the person of ``source`` move through a sequence of poses and write it: a GIF, or a PNG of all frames in a row.
+
+    Args:
+        checkpoint, source, source_pose, data, device, size: see :func:`generate`.
+        sequence: a JSON file (:func:`sdgan_lib.motion.read_poses`), or the name of a sequence that comes with the
+            repository; it is brought to the person's size and place.
+        out: file to write; ``.gif`` or ``.png``.
+        frames_per_second: of the GIF.
+        scale: by which each pixel is repeated, across and down.
+
+    Raises:
+        UserError: naming what is missing, unreadable or does not fit, and the remedy; nothing is written then.
+    """
+    if out.suffix.lower() not in (".gif", ".png"):
+        message = f"its ending {out.suffix!r} is not that of a moving picture"
+        raise UserError(Problem(out, message, "choose .gif, or .png for all frames in a row"))
+    if not 0 < frames_per_second <= FASTEST:
+        raise UserError(
+            f"--frames-per-second {frames_per_second:g}: more than 0 and at most {FASTEST} is wanted"
+        )
+    if not 1 <= scale <= LARGEST_SCALE:
+        raise UserError(f"--scale {scale}: a whole number of 1 to {LARGEST_SCALE} is wanted")
+    device = pick_device(device)
+    path, pose, found = _find_person(source, source_pose, data)
+    poses = fit_poses(read_poses(find_sequence(sequence)), pose)
+    generator = load_generator(checkpoint, device)
+    picture = _read_person(generator, path, found, size)
+    pose, poses = (rescale_pose(joints, found, size or found) for joints in (pose, poses))
+    frames = to_uint8(animate(generator, picture, pose, poses))
+    if out.suffix.lower() == ".gif":
+        write_whole(out, encode_gif(frames, frames_per_second, scale))
+        return
+    strip = Image.fromarray(np.concatenate(list(frames), axis=1))
+    write_picture(out, strip.resize((strip.width * scale, strip.height * scale), Image.Resampling.NEAREST))
+
+
+def _find_person(source: str, source_pose: Path | None, data: Path) -> tuple[Path, Tensor, tuple[int, int]]:
+    """File, pose and (height, width) of a source: a picture file with its pose's file, or a picture's name in ``data``."""
     path, pose = Path(source), None
     if not os.path.isfile(source):
         path, pose = find_picture(data, source)
@@ -114,26 +218,26 @@ def generate(
         )
     with opened(path) as file:
         found = upright_size(file)
-    if target.endswith(".json") or os.path.isfile(target):
-        target_pose = read_pose(target)
-    else:
-        part, index = _find(data, target)
-        target_pose = rescale_pose(part.poses[index], part.size, found)
-    for origin, joints in ((source_pose or source, pose), (target, target_pose)):
-        fault = misplaced(joints, found)
-        if fault is not None:
-            raise UserError(Problem(Path(origin), *fault))
+    _check_place(source_pose or source, pose, found)
+    return path, pose, found
 
-    generator = load_generator(checkpoint, device)
+
+def _check_place(origin: str | Path, pose: Tensor, size: tuple[int, int]) -> None:
+    """Raise a UserError that names ``origin`` unless the pose lies on its picture."""
+    if fault := misplaced(pose, size):
+        raise UserError(Problem(Path(origin), *fault))
+
+
+def _read_person(
+    generator: Generator, path: Path, found: tuple[int, int], size: tuple[int, int] | None
+) -> Tensor:
+    """A source picture ``[3, H, W]``, of (height, width) ``found``, resized to ``size`` if given."""
     _check_size(generator, size or found, path if size is None else Path("--size"))
     with opened(path) as file:
         picture = decode(file)
     if size is not None:
         picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    poses = (rescale_pose(joints, found, size or found) for joints in (pose, target_pose))
-    png = render_png(generator, from_uint8(pixels(picture)), *poses)
-    with Image.open(io.BytesIO(png)) as made:
-        write_picture(out, made)
+    return from_uint8(pixels(picture))
 
 
 def _check_size(generator: Generator, size: tuple[int, int], origin: Path) -> None:

@@ -8,6 +8,7 @@ and Ito (2008), made to be told apart with any kind of colour vision. In a skele
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from cycler import cycler
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from sdgan_lib.images import to_uint8
+from sdgan_lib.images import encode_gif, to_uint8
 from sdgan_lib.pose import JOINTS, SKELETON, check_pose, rescale_pose, visible
 
 if TYPE_CHECKING:
@@ -165,6 +166,48 @@ def show(
         if limits is None:
             figure.colorbar(drawn, ax=axis, shrink=0.6)
     plt.show()
+
+
+class MovingPicture:
+    """A GIF that a notebook plays: what :func:`moving_picture` returns.
+
+    Attributes:
+        gif: bytes of the file.
+    """
+
+    def __init__(self, gif: bytes, text: str) -> None:
+        self.gif = gif
+        self._text = text
+
+    def __repr__(self) -> str:
+        return self._text
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        return {"image/gif": base64.b64encode(self.gif).decode(), "text/plain": self._text}
+
+
+def moving_picture(
+    *pictures: Tensor | np.ndarray, frames_per_second: float = 8, scale: int = 3
+) -> MovingPicture:
+    """Frames as a moving picture that a notebook shows and plays for ever.
+
+    Args:
+        pictures: float ``[T, 3, H, W]`` in [-1, 1] or uint8 ``[T, H, W, 3]``; several films of one height and length
+            are shown side by side.
+        frames_per_second: see :func:`sdgan_lib.images.encode_gif`.
+        scale: by which each pixel is repeated, across and down.
+
+    Raises:
+        ValueError: the films differ in length or height.
+    """
+    films = [to_uint8(film) if isinstance(film, Tensor) else film for film in pictures]
+    lengths = {len(film) for film in films}
+    if len(lengths) != 1:
+        raise ValueError(f"films side by side must have one length, got {[len(film) for film in films]}")
+    frames = np.stack([beside(*frames) for frames in zip(*films, strict=True)])
+    count, height, width = frames.shape[:3]
+    text = f"moving picture: {count} frames of {height * scale}x{width * scale}, {frames_per_second:g} per second"
+    return MovingPicture(encode_gif(frames, frames_per_second, scale), text)
 
 
 def gallery(

@@ -411,6 +411,15 @@ def _pose_of(found: object) -> Tensor:
         pose[list(COCO_17)] = _triples(found["keypoints"], (17,), "COCO key points")
         pose[JOINT["neck"]] = (pose[JOINT["Rsho"]] + pose[JOINT["Lsho"]]) / 2
         return pose
+    return pose_of_points(found)
+
+
+def pose_of_points(found: object) -> Tensor:
+    """A pose ``[18, 2]`` from a list of 18 ``[x, y]``, None where missing, as JSON holds it.
+
+    Raises:
+        ValueError: saying which joint is wrong.
+    """
     if not isinstance(found, list) or len(found) != len(JOINTS):
         what = f"{len(found)} entries" if isinstance(found, list) else type(found).__name__
         raise ValueError(f"{what} instead of a list of {len(JOINTS)} joints ({', '.join(JOINTS)})")
@@ -422,6 +431,12 @@ def _pose_of(found: object) -> Tensor:
             raise ValueError(f"joint {i} ({name}) is {reprlib.repr(point)}")
         pose[i] = torch.tensor(point, dtype=torch.float32)
     return pose
+
+
+def points_of(pose: Tensor) -> list[list[float] | None]:
+    """A pose ``[18, 2]`` as a list of 18 ``[x, y]``, None where missing: what :func:`pose_of_points` takes."""
+    check_pose(pose, batched=False)
+    return [None if p.isnan().any() else [round(v, 3) for v in p.tolist()] for p in pose]
 
 
 def _one(people: object, what: str) -> dict:
@@ -450,6 +465,4 @@ def _is_coordinate(value: object) -> bool:
 
 def write_pose(pose: Tensor, path: str | Path) -> None:
     """Write a pose ``[18, 2]`` as a list of 18 ``[x, y]``, which :func:`read_pose` reads."""
-    check_pose(pose, batched=False)
-    points = [None if p.isnan().any() else [round(v, 3) for v in p.tolist()] for p in pose]
-    write_whole(path, json.dumps(points, allow_nan=False) + "\n")
+    write_whole(path, json.dumps(points_of(pose), allow_nan=False) + "\n")
