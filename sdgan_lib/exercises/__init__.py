@@ -14,6 +14,7 @@ from sdgan_lib.exercises.adversarial import (
     check_judged_pictures,
     check_moving_average,
     check_repaired_step,
+    check_training_loop,
     check_weighted_l1,
 )
 from sdgan_lib.exercises.encoders import (
@@ -60,6 +61,7 @@ __all__ = [
     "check_repaired_step",
     "check_stack",
     "check_stream_inputs",
+    "check_training_loop",
     "check_two_pixels",
     "check_two_streams",
     "check_up_block",

@@ -2,15 +2,21 @@
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
+from sdgan_lib.batches import ShuffledBatches
 from sdgan_lib.discriminators import DiscriminatorConfig, MultiScaleDiscriminator
-from sdgan_lib.exercises._verdict import Mistakes, Wrong, compare, exercise, number
+from sdgan_lib.exercises._verdict import Mistakes, Wrong, compare, exercise, number, watched
 from sdgan_lib.losses import discriminator_loss, feature_matching_loss, generator_adversarial_loss, l1_loss
+from sdgan_lib.presets import PRESETS, Preset
+from sdgan_lib.training import Budget, Trainer, training_steps
 
 
 @exercise
@@ -391,6 +397,141 @@ def _step_mistakes(generator: nn.Module, discriminator: nn.Module, x: Tensor) ->
         ),
         ("The step goes by the hinge loss; the log loss is asked for.", stepped(lambda z: -z.mean())),
     ]
+
+
+@exercise
+def check_training_loop(my_training_loop: Callable) -> str:
+    """``my_training_loop(dataset, trainer, budget)``: steps until the budget is spent; yields the number of each.
+
+    Run twice on one trainer, for four steps and then up to six; each time its generator must be what
+    :func:`sdgan_lib.training.training_steps` makes of the same pairs.
+    """
+    judged = watched(functools.partial(_two_parts, my_training_loop.__wrapped__))
+    told, found = judged()
+    if told == [None]:
+        raise Wrong(
+            "The loop trains, but yields nothing: `yield trainer.step` after each step hands its number out."
+        )
+    steps, right = _two_parts(training_steps)
+    mistakes = [
+        (message, _two_parts(functools.partial(_faulty_loop, fault))[1]) for fault, message in _LOOP_SLIPS
+    ]
+    first = found[0]
+    compare(
+        first,
+        right[0],
+        [(message, weights[0]) for message, weights in mistakes],
+        what="a weight after the loop",
+    )
+    if len(told) > len(steps):
+        raise Wrong("One step too many: ask whether the progress is 1 BEFORE the step.")
+    if told != steps:
+        raise Wrong(
+            f"The weights are right, but the numbers {told} were handed out where {steps} are wanted: yield "
+            "trainer.step once per step, after it."
+        )
+    compare(
+        found[1],
+        right[1],
+        [
+            (
+                "Right from the start, but when a run goes on at step 4 it is dealt the first pairs again: tell "
+                "ShuffledBatches where to begin, start=trainer.step.",
+                _two_parts(functools.partial(_faulty_loop, "start"))[1][1],
+            )
+        ],
+        what="a weight after going on at step 4",
+    )
+    return "right: the same weights as the library's loop makes, from the start and when a run goes on."
+
+
+_LOOP_SLIPS = [
+    (
+        "progress",
+        "train_step is not told the progress: it always thinks that the run has just begun. So the discriminators "
+        "never come in and the rates never fall.",
+    ),
+    (
+        "order",
+        "The pairs come in their own order, one person after the other. Take the order of ShuffledBatches.",
+    ),
+    (
+        "same",
+        "Every step gets the same pairs: ShuffledBatches is to be made once, before the loop, not in every step.",
+    ),
+    (
+        "late",
+        "The progress is asked after the step is counted: train_step gets the share that was spent BEFORE it.",
+    ),
+    (
+        "short",
+        "The loop ends one step too early: it ends when the progress is 1, not when one more step would do it.",
+    ),
+]
+
+
+class _FewPairs:
+    """Eight small pairs of noise; it complains when far more are asked for than a short run needs."""
+
+    def __init__(self):
+        random = torch.Generator().manual_seed(11)
+        self.asked = 0
+        shapes = {"image": (3, 32, 16), "pose": (18, 2)}
+        self.items = [
+            {
+                f"{role}_{kind}": torch.rand(shape, generator=random) * (2.0 if kind == "image" else 15.0)
+                for role in ("source", "target")
+                for kind, shape in shapes.items()
+            }
+            for _ in range(8)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> dict:
+        self.asked += 1
+        if self.asked > 60:
+            raise RuntimeError("the loop does not end: it asks for ever more pairs")
+        return self.items[index]
+
+
+def _tiny() -> Preset:
+    preset = PRESETS["baseline"].with_width(2)
+    recipe = replace(preset.recipe, batch_size=2, half_size=0.0, adversarial_start=0.4, decay_share=1.0)
+    return replace(preset, discriminator=DiscriminatorConfig((4,)), recipe=recipe)
+
+
+def _two_parts(loop: Callable) -> tuple[list, list[Tensor]]:
+    """The numbers that a loop hands out in four steps, then up to six, and the weights after each part."""
+    told, weights, dataset = [], [], _FewPairs()
+    with torch.random.fork_rng(devices=[]):
+        trainer = Trainer(_tiny(), seed=1, device="cpu")
+        for end in (4, 6):
+            numbers = loop(dataset, trainer, Budget(steps=end))
+            if numbers is None:
+                if trainer.step:
+                    return [None], weights
+                raise NotImplementedError
+            told += list(islice(numbers, 12))
+            weights.append(_flat(trainer.generator))
+    return told, weights
+
+
+def _faulty_loop(fault: str, dataset: _FewPairs, trainer: Trainer, budget: Budget) -> Iterator[int]:
+    """The loop with one named fault."""
+    size, begin = trainer.preset.recipe.batch_size, 0 if fault == "start" else trainer.step
+    order = list(islice(ShuffledBatches(len(dataset), size, trainer.seed, begin), 12))
+    for i in range(12):
+        progress = budget.progress(trainer.step, 0.0)
+        if progress == 1:
+            return
+        told = {"progress": 0.0, "late": budget.progress(trainer.step + 1, 0.0)}.get(fault, progress)
+        indices = {"order": [2 * i % 8, 2 * i % 8 + 1], "same": order[0]}.get(fault, order[i])
+        trainer.train_step(default_collate([dataset[j] for j in indices]), told)
+        yield trainer.step
+        if fault == "short" and trainer.step == budget.steps - 1:
+            return
 
 
 @exercise

@@ -1,7 +1,12 @@
 """Plausible wrong answers, each with words of the message meant for it."""
 
+from itertools import islice
+
 import torch
 import torch.nn.functional as F
+from torch.utils.data import default_collate
+
+from sdgan_lib.batches import ShuffledBatches
 
 
 def _swapped_labels(real, fake):
@@ -167,6 +172,34 @@ def _average_of_a_copy(averaged, generator, n):
     return decay
 
 
+def _training_loop(
+    told=lambda budget, step: budget.progress(step, 0.0),
+    indices=lambda order, i: order[i],
+    begin=lambda trainer: trainer.step,
+    more=0,
+    number=lambda trainer: trainer.step,
+):
+    def loop(dataset, trainer, budget):
+        size = trainer.preset.recipe.batch_size
+        order = list(islice(ShuffledBatches(len(dataset), size, trainer.seed, begin(trainer)), 12))
+        for i in range(budget.steps - trainer.step + more):
+            pairs = default_collate([dataset[j] for j in indices(order, i)])
+            trainer.train_step(pairs, told(budget, trainer.step))
+            yield number(trainer)
+
+    return loop
+
+
+def _without_yield(dataset, trainer, budget):
+    for _ in _training_loop()(dataset, trainer, budget):
+        pass
+
+
+def _without_end(dataset, trainer, budget):
+    while True:
+        trainer.train_step(default_collate([dataset[0], dataset[1]]))
+
+
 def _along_channels(target, generated):
     return [
         torch.cat([F.avg_pool2d(target, target.shape[-1] // image.shape[-1]), image], 1).detach()
@@ -251,6 +284,18 @@ WRONG: dict = {
         (_generator_step(zero=False), "until zero_grad"),
         (_generator_step(both=True), "discriminator's weights have changed"),
         (_generator_step(lambda z: -z.mean()), "hinge"),
+    ],
+    "check_training_loop": [
+        (_training_loop(told=lambda budget, step: 0.0), "not told the progress"),
+        (_training_loop(told=lambda budget, step: budget.progress(step + 1, 0.0)), "BEFORE it"),
+        (_training_loop(indices=lambda order, i: [2 * i, 2 * i + 1]), "one person after the other"),
+        (_training_loop(indices=lambda order, i: order[0]), "the same pairs"),
+        (_training_loop(begin=lambda trainer: 0), "start=trainer.step"),
+        (_training_loop(more=-1), "one step too early"),
+        (_training_loop(more=1), "One step too many"),
+        (_training_loop(number=lambda trainer: trainer.step - 1), "were handed out"),
+        (_without_yield, "yields nothing"),
+        (_without_end, "does not end"),
     ],
     "check_repaired_step": [
         (_whole_step(detach=False), "learns to be caught. Cut the graph"),
