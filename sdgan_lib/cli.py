@@ -249,8 +249,8 @@ class Evaluate:
 class Generate:
     """Make a picture of a person in another pose from a checkpoint, a source image and a pose."""
 
-    checkpoint: Path = RUNS / "sdgan" / "checkpoint.pt"
-    """trained checkpoint"""
+    checkpoint: Path = SHIPPED
+    """trained generator"""
     source: str
     """the person: name of a picture of the data set, or a picture file, a photo say"""
     target: str

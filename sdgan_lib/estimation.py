@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from sdgan_lib.errors import Problem, UserError
 from sdgan_lib.files import read_bytes
 from sdgan_lib.images import from_uint8, pixels
-from sdgan_lib.pose import FACE, JOINT, JOINTS, REQUIRED, body_size, check_pose, visible
+from sdgan_lib.pose import FACE, JOINT, JOINTS, body_size, check_pose, visible
 
 SHIPPED = Path(__file__).parents[1] / "data/checkpoints/movenet/thunder.safetensors"
 """The estimator that comes with the repository: Thunder, the more exact one."""
@@ -462,7 +462,7 @@ def find_people(picture: Image.Image, estimator: PoseEstimator | None = None) ->
 
     MoveNet is made for one person. But its map of centres shows several, so each place where it is high, in the whole
     picture and in nine overlapping quarters, is looked at closer, again and again as long as the joints grow more
-    certain. Who is smaller than about a sixth of the picture, or mostly hidden behind another, is easily missed.
+    certain. Who is smaller than about a tenth of the picture, or mostly hidden behind another, is easily missed.
 
     Args:
         picture: as for :func:`find_person`.
@@ -570,9 +570,8 @@ def _closer(picture: Image.Image, view: _View, estimator: PoseEstimator) -> Pers
         if best is not None and certainty <= best.certainty:
             break
         best = Person(pose.masked_fill(scores[:, None] < LEAST_SCORE, torch.nan), scores, certainty)
-        hips, shoulders = visible(best.pose)[list(REQUIRED)].view(2, 2).any(1).tolist()
-        if not (hips and shoulders) or certainty < CERTAIN / 2:
-            break  # closer to what is left of a body would leave out what tells that it is one
+        if certainty < CERTAIN / 2:
+            break
         view = _around(best.pose[visible(best.pose)], picture.size)
     return best
 

@@ -573,7 +573,7 @@ def _back_mistakes(points: Tensor, crop: Crop) -> Mistakes:
 
 
 @functools.cache
-def _judges() -> tuple[Generator, PoseEstimator, PersonPairs]:
+def _networks() -> tuple[Generator, PoseEstimator, PersonPairs]:
     people = PersonPairs(DATA / "people", "test", pairs="same-camera")
     return load_generator(DATA / "checkpoints/sdgan.safetensors", "cpu"), load_estimator(), people
 
@@ -581,7 +581,7 @@ def _judges() -> tuple[Generator, PoseEstimator, PersonPairs]:
 @exercise
 def check_broken_pose(answer) -> str:
     """``my_broken_pose(pose)``: a pose of the same bones, in the picture, that the generator cannot paint."""
-    generator, estimator, people = _judges()
+    generator, estimator, people = _networks()
     shares = []
     for number in (258, 330, 381, 462):
         item = people[number]
