@@ -17,7 +17,7 @@ from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.errors import UserError
 from sdgan_lib.evaluation import REFERENCES, evaluate, of_generator
 from sdgan_lib.generators import make_generator
-from sdgan_lib.motion import WALK
+from sdgan_lib.motion import WALK, read_poses, write_poses
 from sdgan_lib.presets import PRESETS
 from sdgan_lib.protocol import read_pose, write_pose
 
@@ -180,6 +180,13 @@ def test_animate_by_name_and_by_files_and_as_a_strip(run, people, tmp_path):
         assert gif.n_frames == 12 and gif.size == (3 * 64, 3 * 128)
         gif.seek(5)
         sixth = torch.tensor(np.asarray(gif.convert("RGB")).astype(int))
+    larger = tmp_path / "larger.json"
+    write_poses(2 * read_poses(WALK) + 5, larger, (300, 150))
+    assert main(["animate", "--source", source, "--poses", str(larger), "--out", str(file), *common]) == 0
+    with Image.open(file) as gif:
+        gif.seek(5)
+        fitted = torch.tensor(np.asarray(gif.convert("RGB")).astype(int))
+    assert (fitted - sixth).abs().float().mean() < 2, "poses of any size are brought to the person's"
     assert main(["animate", *files, "--out", str(strip), "--scale", "1", *common]) == 0
     with Image.open(strip) as image:
         assert image.size == (12 * 64, 128)

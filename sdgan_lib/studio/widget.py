@@ -1,0 +1,274 @@
+"""The studio in a notebook: :class:`PoseStudio`, a skeleton to drag, and sliders for the same joints."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from functools import cached_property
+from io import BytesIO
+from math import isfinite
+
+import anywidget
+import ipywidgets
+import numpy as np
+import torch
+import traitlets
+from PIL import Image
+from torch import Tensor
+
+from sdgan_lib.generators import Generator
+from sdgan_lib.images import encode_gif, encode_png, to_uint8
+from sdgan_lib.inference import animate, render_png
+from sdgan_lib.motion import between
+from sdgan_lib.plotting import beside, draw_skeleton
+from sdgan_lib.pose import JOINT, JOINTS, check_pose, visible
+from sdgan_lib.studio import view_module, view_style
+from sdgan_lib.widgets import PoseControls
+
+Point = list[float] | None
+
+STEP = 0.1
+"""Of the sliders for a joint, in pixels: dragged joints stand between whole ones."""
+
+NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
+
+
+def to_points(pose: Tensor) -> list[Point]:
+    """A pose ``[18, 2]`` as the view has it: ``[x, y]`` for each joint, ``None`` for a missing one."""
+    check_pose(pose, batched=False)
+    pose = pose.detach().cpu().double()
+    # to a thousandth of a pixel, as in the view: what has been there and back is the same
+    return [[round(v, 3) for v in xy] if xy[0] == xy[0] else None for xy in pose.tolist()]
+
+
+def to_pose(points: list[Point]) -> Tensor:
+    """The way back from :func:`to_points`: float32 ``[18, 2]``, NaN for a missing joint."""
+    return torch.tensor(
+        [[torch.nan] * 2 if point is None else point for point in points], dtype=torch.float32
+    )
+
+
+def _is_pose(points: object) -> bool:
+    return (
+        isinstance(points, list)
+        and len(points) == len(JOINTS)
+        and all(
+            point is None
+            or (len(point) == 2 and all(isinstance(v, int | float) and isfinite(v) for v in point))
+            for point in points
+        )
+    )
+
+
+class PoseStudio(anywidget.AnyWidget):
+    """A person and a skeleton to drag: the picture follows.
+
+    Drag a joint and what hangs on it follows, bones keep their length (with Ctrl or Alt the joint moves alone). Arrow
+    keys move the joint that has the focus, Delete hides it; mirror, scale, move, undo, redo and reset are buttons.
+
+    From Python: set ``studio.pose_tensor`` (or ``studio.pose``, the list that the view shares) and the picture follows;
+    an error is raised where the pose was set. ``studio.picture`` are the bytes of a PNG file, ``studio.array`` the same
+    picture as uint8 ``[H, W, 3]``.
+
+    Args:
+        generator: in evaluation mode; its device is used.
+        source_image: ``[3, H, W]`` in [-1, 1].
+        source_pose: ``[18, 2]`` (x, y) in its pixels, NaN for a missing joint.
+        target_pose: the pose to start with; by default the source's.
+        poses: name -> pose ``[18, 2]`` to start from, shown as small skeletons.
+        motion: key poses ``[K, 18, 2]`` of a motion to begin with, in pixels of the picture, as
+            :func:`sdgan_lib.motion.fit_poses` brings them there.
+        steps: poses from one key to the next when the motion plays; 1 plays the keys alone.
+        joint: name of the joint chosen first.
+        scale: pixels of the screen for one of the picture, at most.
+    """
+
+    _esm = view_module()
+    _css = view_style()
+
+    pose = traitlets.List().tag(sync=True)
+    picture = traitlets.Bytes().tag(sync=True)
+    source = traitlets.Bytes().tag(sync=True)
+    start = traitlets.List().tag(sync=True)
+    poses = traitlets.List().tag(sync=True)
+    motion = traitlets.List().tag(sync=True)
+    steps = traitlets.Int(6, min=1).tag(sync=True)
+    joint = traitlets.Enum(JOINTS).tag(sync=True)
+    size = traitlets.List().tag(sync=True)
+    scale = traitlets.Float(3.5).tag(sync=True)
+    asked = traitlets.Int(0).tag(sync=True)
+    answered = traitlets.Int(0).tag(sync=True)
+    fault = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self,
+        generator: Generator,
+        source_image: Tensor,
+        source_pose: Tensor,
+        target_pose: Tensor | None = None,
+        poses: Mapping[str, Tensor] | None = None,
+        motion: Tensor | None = None,
+        steps: int = 6,
+        joint: str = "Rwri",
+        scale: float = 3.5,
+    ):
+        check_pose(source_pose, "source_pose", batched=False)
+        self.generator, self.source_image, self.source_pose = generator, source_image, source_pose
+        start = to_points(source_pose if target_pose is None else target_pose)
+        super().__init__(
+            pose=start,
+            start=start,
+            source=encode_png(to_uint8(source_image)),
+            poses=[[name, to_points(pose)] for name, pose in (poses or {}).items()],
+            motion=[] if motion is None else [*map(to_points, motion)],
+            steps=steps,
+            joint=joint,
+            size=list(source_image.shape[-2:]),
+            scale=scale,
+        )
+        self._drawn: list[Point] | None = None
+        self._answer()
+        self.observe(self._answer, ["pose", "asked"])
+
+    def show_person(
+        self, source_image: Tensor, source_pose: Tensor, target_pose: Tensor | None = None
+    ) -> None:
+        """Another person of the same size takes the place of the present one; poses and motion stay as they are.
+
+        Args:
+            source_image, source_pose, target_pose: as for the studio itself.
+        """
+        check_pose(source_pose, "source_pose", batched=False)
+        if list(source_image.shape) != [3, *self.size]:
+            raise ValueError(f"the picture must have shape {[3, *self.size]}, got {list(source_image.shape)}")
+        self.source_image, self.source_pose, self._drawn = source_image, source_pose, None
+        start = to_points(source_pose if target_pose is None else target_pose)
+        with self.hold_sync():
+            self.source, self.start, self.pose = encode_png(to_uint8(source_image)), start, start
+            self._answer()
+
+    @property
+    def pose_tensor(self) -> Tensor:
+        """The pose as float32 ``[18, 2]``, NaN for a missing joint; setting it moves skeleton and picture."""
+        return to_pose(self.pose)
+
+    @pose_tensor.setter
+    def pose_tensor(self, pose: Tensor) -> None:
+        self.pose = to_points(pose)
+
+    @property
+    def array(self) -> np.ndarray:
+        """The picture that is shown, uint8 ``[H, W, 3]``."""
+        with Image.open(BytesIO(self.picture)) as image:
+            return np.asarray(image)
+
+    def frames(self) -> Tensor:
+        """The motion's poses ``[T, 18, 2]``: its keys and what lies between them, the last leading to the first."""
+        if not self.motion:
+            raise ValueError("the motion has no key pose yet: add one in the view, or set motion")
+        return between(torch.stack([*map(to_pose, self.motion)]), self.steps, closed=True)
+
+    def clip(self, frames_per_second: float = 8, scale: int = 3) -> bytes:
+        """The person in the motion, as the bytes of a GIF file; see :func:`sdgan_lib.images.encode_gif`."""
+        pictures = animate(self.generator, self.source_image, self.source_pose, self.frames())
+        return encode_gif(to_uint8(pictures), frames_per_second, scale)
+
+    @cached_property
+    def sliders(self) -> JointSliders:
+        """Sliders for the chosen joint of the same pose, without a picture; made when first asked for."""
+        return JointSliders(self, picture=False)
+
+    def with_sliders(self) -> ipywidgets.VBox:
+        """The studio with the sliders of the chosen joint below it."""
+        return ipywidgets.VBox([self, self.sliders])
+
+    def _answer(self, _change=None) -> None:
+        """Draw the pose unless that has been done, then say so; one message takes both to the view."""
+        fault, picture = "", self.picture
+        try:
+            if self.pose != self._drawn:
+                self._drawn = self.pose
+                picture = render_png(self.generator, self.source_image, self.source_pose, self.pose_tensor)
+        except Exception as error:
+            fault = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            with self.hold_sync():
+                self.picture, self.fault, self.answered = picture, fault, self.asked
+
+    @traitlets.validate("pose", "motion")
+    def _check(self, proposal: dict) -> list:
+        value = proposal["value"]
+        for points in value if proposal["trait"].name == "motion" else [value]:
+            if not _is_pose(points):
+                raise traitlets.TraitError(f"a pose is {len(JOINTS)} times [x, y] or None, got {points!r}")
+        return value
+
+    def __repr__(self) -> str:
+        return f"PoseStudio({int(visible(self.pose_tensor).sum())} joints, {self.joint} chosen)"
+
+    def _repr_mimebundle_(self, **kwargs) -> dict:
+        """The widget, and beside it a picture of what it shows, for pages without a kernel behind them."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        bundle = bundle[0] if isinstance(bundle, tuple) else bundle
+        shown = beside(
+            to_uint8(self.source_image), draw_skeleton(self.array, self.pose_tensor), self.array
+        ).repeat(3, 0)
+        return {
+            **bundle,
+            "text/plain": repr(self),
+            "image/png": b64encode(encode_png(shown.repeat(3, 1))).decode(),
+        }
+
+
+class JointSliders(PoseControls):
+    """Sliders of a studio's joints: they move its skeleton, and follow when it is dragged.
+
+    Args:
+        studio: whose pose they share.
+        picture: whether they have a picture of their own, the studio's with the skeleton drawn over it. With it they
+            stand alone; without it they belong beside the studio, and cost nothing while a joint is dragged.
+    """
+
+    def __init__(self, studio: PoseStudio, picture: bool = True):
+        self.studio, self.own_picture = studio, picture
+        height, width = studio.size
+        super().__init__(studio.pose_tensor, (height, width), self._move, studio.joint)
+        for axis in "xy":
+            self.controls[axis].step = STEP
+        if not picture:
+            self.children = tuple(self.controls.values())
+        studio.observe(self._follow, ["picture", "pose"])
+        ipywidgets.dlink((self.controls["joint"], "value"), (studio, "joint"))
+        ipywidgets.dlink((studio, "joint"), (self.controls["joint"], "value"))
+
+    def _move(self, pose: Tensor) -> np.ndarray:
+        self.studio.pose_tensor = pose
+        return self._drawn()
+
+    def _drawn(self) -> np.ndarray:
+        return draw_skeleton(self.studio.array, self.studio.pose_tensor) if self.own_picture else NO_PICTURE
+
+    def _draw(self, change=None) -> None:
+        moved = [axis for axis in "xy" if change is not None and change["owner"] is self.controls[axis]]
+        if self._busy or not moved:
+            super()._draw(change)
+            return
+        point, axis = self._pose[JOINT[self.values["joint"]]], "xy".index(moved[0])
+        # A slider in the browser rounds what it is given to its step, and sends that back: nobody has moved it.
+        if abs(point[axis].item() - change["new"]) > STEP / 2 + 1e-3:
+            point[axis] = change["new"]
+            self._show(self.render(self.pose))
+
+    def _follow(self, _change) -> None:
+        pose = self.studio.pose_tensor
+        if torch.equal(pose.nan_to_num(torch.inf), self._pose.nan_to_num(torch.inf)):
+            return
+        self._pose = pose
+        self._show_joint()
+        self._show(self._drawn())
+
+    def _repr_mimebundle_(self, **kwargs) -> dict:
+        if not self.own_picture:  # a static page shows it all the same
+            self._show(draw_skeleton(self.studio.array, self.studio.pose_tensor))
+        return super()._repr_mimebundle_(**kwargs)

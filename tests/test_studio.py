@@ -1,0 +1,150 @@
+"""The studio's geometry: Python writes cases from the library, node computes the same (``geometry.test.mjs``)."""
+
+import json
+import os
+import shutil
+import subprocess
+from base64 import b64encode
+from math import isnan
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import STANDING
+from torch import Tensor
+
+from sdgan_lib import estimation
+from sdgan_lib.datasets import open_split
+from sdgan_lib.heatmaps import heatmaps
+from sdgan_lib.motion import between
+from sdgan_lib.plotting import JOINT_COLOURS
+from sdgan_lib.pose import (
+    FACE,
+    JOINT,
+    JOINTS,
+    LEFT_RIGHT,
+    LIMBS,
+    SKELETON,
+    body_size,
+    flip_pose,
+    rescale_pose,
+    visible,
+)
+from sdgan_lib.warping import REGIONS, body_mask, limb_warps
+
+ROOT = Path(__file__).resolve().parent.parent
+PEOPLE = ROOT / "data/people"
+PAIRS = 24
+
+
+def find_node() -> str:
+    """A node to run the studio's modules with: the one on PATH, or the one that playwright brings."""
+    if found := shutil.which("node"):
+        return found
+    playwright = pytest.importorskip(
+        "playwright", reason="there is no node, neither on PATH nor with playwright"
+    )
+    return str(Path(playwright.__file__).parent / "driver/node")
+
+
+def listed(pose: Tensor) -> list:
+    """A pose as the studio has it: ``[x, y]`` or ``None`` for each joint."""
+    return [xy if there else None for xy, there in zip(pose.tolist(), visible(pose).tolist(), strict=True)]
+
+
+def packed(values: Tensor) -> str:
+    return b64encode(np.ascontiguousarray(values.float().numpy(), "<f4").tobytes()).decode()
+
+
+def pair_case(number: int, source: Tensor, target: Tensor, size: tuple[int, int]) -> dict:
+    """What the library computes for one pair of poses ``[18, 2]``."""
+    background = "torso" if number % 3 == 0 else "identity"
+    warps = limb_warps(source[None], target[None], *size, background=background)
+    height, width = size
+    smaller = [(height // 2, width // 2), (height // 8, width // 8), (height // 4 + 1, width // 3)]
+    at = [warps.at(*other) for other in smaller]
+    to_size = (200, 90)
+    size_of_body = body_size(target.double()).item()
+    return {
+        "source": listed(source), "target": listed(target), "height": height, "width": width,
+        "body_size": None if isnan(size_of_body) else size_of_body,
+        "heatmaps": packed(heatmaps(target[None], *size)[0]) if number < 6 else None,
+        "body_mask": packed(body_mask(target[None], *size)),
+        "background": background,
+        "maps": warps.maps[0].tolist(),
+        "masks": packed(warps.masks[0]),
+        "at": [(*other, w.maps[0].tolist(), packed(w.masks[0])) for other, w in zip(smaller, at, strict=True)],
+        "to_size": to_size,
+        "rescaled": listed(rescale_pose(target, size, to_size)),
+        "flipped": listed(flip_pose(target, width)),
+    }  # fmt: skip
+
+
+def movenet_case(seed: int, height: int, width: int) -> dict:
+    decoded = torch.rand(17, 3, generator=torch.Generator().manual_seed(seed))
+    found = estimation._found(decoded[None], height, width)
+    pose = found.pose[0].masked_fill(found.scores[0, :, None] < estimation.LEAST_SCORE, torch.nan)
+    return {"decoded": decoded.tolist(), "height": height, "width": width, "pose": listed(pose)}
+
+
+def between_case(keys: Tensor, steps: int, closed: bool) -> dict:
+    poses = between(keys, steps, closed)
+    return {
+        "keys": [*map(listed, keys)], "steps": steps, "closed": closed, "poses": [*map(listed, poses)],
+    }  # fmt: skip
+
+
+def torso_of(split) -> dict:
+    """Where a torso is on average, in shares of the picture: its length by the height, and its middle."""
+    neck, hips = split.poses[:, JOINT["neck"]], split.poses[:, [JOINT["Rhip"], JOINT["Lhip"]]].nanmean(1)
+    height, width = split.size
+    x, y = ((neck + hips) / 2 + 0.5).nanmean(0).tolist()
+    return {"length": (hips - neck).norm(dim=1).nanmean().item() / height, "x": x / width, "y": y / height}
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory) -> Path:
+    """The file of cases: held-out pairs, some with joints taken away, some in a larger picture."""
+    split = open_split(PEOPLE, "test")
+    random = torch.Generator().manual_seed(0)
+    chosen = torch.randint(len(split.poses), (PAIRS, 2), generator=random)
+    pairs = []
+    for number, (source, target) in enumerate(chosen.tolist()):
+        poses = split.poses[[source, target]].clone()
+        if number % 2:
+            poses[torch.rand(2, 18, generator=random) < 0.15] = torch.nan
+        size = split.size
+        if number % 4 == 3:
+            size = (192, 112)
+            poses = rescale_pose(poses, split.size, size)
+        pairs.append(pair_case(number, poses[0], poses[1], size))
+    assert any(None in pair["target"] for pair in pairs[::2]), "no pose with a missing joint of its own"
+    keys = split.poses[torch.randint(len(split.poses), (5,), generator=random)]
+    path = tmp_path_factory.mktemp("studio") / "cases.json"
+    path.write_text(
+        json.dumps(
+            {
+                "joints": JOINTS, "limbs": [(name, *ends) for name, ends in LIMBS.items()], "bones": SKELETON,
+                "colours": ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in JOINT_COLOURS],
+                "left_right": LEFT_RIGHT, "regions": REGIONS, "face": FACE, "standing": STANDING, "pairs": pairs,
+                "movenet": [movenet_case(i, *size) for i, size in enumerate([(128, 64), (75, 101), (480, 640)])],
+                "between": [between_case(keys, 4, True), between_case(keys, 3, False), between_case(keys[:1], 2, True)],
+                "torso": torso_of(open_split(PEOPLE, "train")),
+                "margin": estimation.MARGIN, "least_score": estimation.LEAST_SCORE,
+            },
+            allow_nan=False,
+        )
+    )  # fmt: skip
+    return path
+
+
+def test_the_geometry_is_the_librarys(cases):
+    done = subprocess.run(
+        [find_node(), "--test", "--test-reporter=tap", str(ROOT / "tests/studio/geometry.test.mjs")],
+        env={**os.environ, "STUDIO_CASES": str(cases)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "# fail 0" in done.stdout and "# pass 0" not in done.stdout, done.stdout

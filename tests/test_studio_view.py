@@ -1,0 +1,283 @@
+"""The studio's view in Chromium with a model that is no notebook's: what a static page needs."""
+
+import json
+
+import pytest
+from conftest import STANDING
+from test_browser import browser  # noqa: F401
+from test_studio import ROOT
+
+from sdgan_lib.pose import JOINT
+from sdgan_lib.studio import view_module, view_style
+
+pytestmark = pytest.mark.slow
+START = [list(point) for point in STANDING]
+START[JOINT["Lear"]] = None
+
+PAGE = """<!doctype html><meta charset="utf-8"><style>{style}</style><div id="here"></div>
+<script type="module">
+{view}
+{shim}
+const state = {state};
+window.model = new Model(state, {delay});
+window.leave = render({{ model: window.model, el: document.getElementById("here") }});
+</script>"""
+
+
+@pytest.fixture
+def open_view(browser):  # noqa: F811
+    pages = []
+
+    def opened(delay: int = 5, **context):
+        page = browser.new_context(viewport={"width": 800, "height": 900}, **context).new_page()
+        state = {
+            "pose": START, "start": START, "poses": [["raised", [[x, y - 3] for x, y in STANDING]]],
+            "size": [128, 64], "scale": 3.5, "joint": "Rwri", "motion": [], "steps": 3,
+            "asked": 0, "answered": 0, "fault": "",
+        }  # fmt: skip
+        view = view_module().replace("export default", "")
+        shim = (ROOT / "tests/studio/shim.mjs").read_text().replace("export ", "")
+        page.faults = []
+        page.on("pageerror", lambda error: page.faults.append(str(error)))
+        page.set_content(
+            PAGE.format(style=view_style(), view=view, shim=shim, state=json.dumps(state), delay=delay)
+        )
+        page.wait_for_selector("[data-joint]")
+        pages.append(page)
+        return page
+
+    yield opened
+    for page in pages:
+        assert not page.faults, page.faults[0]
+        page.context.close()
+
+
+def centre(page, joint):
+    box = page.locator(f'[data-joint="{joint}"] .dot').bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def pull(page, joint, dx, dy, steps=5):
+    x, y = centre(page, joint)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx, y + dy, steps=steps)
+    page.mouse.up()
+
+
+def asked(page):
+    """The pose that the model has when every answer is there."""
+    page.wait_for_function("!document.querySelector('[aria-busy=true]')")
+    return page.evaluate("model.state.pose")
+
+
+def moved(before, after):
+    return {name for name, i in JOINT.items() if before[i] != after[i]}
+
+
+def test_a_drag_moves_the_limb_and_with_ctrl_the_joint_alone(open_view):
+    page = open_view()
+    pull(page, "Rwri", -10, -30)
+    first = asked(page)
+    assert moved(START, first) == {"Rwri", "Relb"}
+    page.keyboard.down("Control")
+    pull(page, "Relb", 12, 0)
+    page.keyboard.up("Control")
+    assert moved(first, asked(page)) == {"Relb"}
+    page.locator('[data-tool="alone"]').click()
+    before = asked(page)
+    pull(page, "Lsho", 9, 0)
+    assert moved(before, asked(page)) == {"Lsho"}
+
+
+def test_the_joint_goes_where_the_pointer_goes(open_view):
+    page = open_view()
+    x, y = centre(page, "Lwri")
+    pull(page, "Lwri", -14, -21)
+    place = asked(page)[JOINT["Lwri"]]
+    assert place == pytest.approx([46 - 14 / 3.5, 58 - 21 / 3.5], abs=0.01)
+    assert centre(page, "Lwri") == pytest.approx((x - 14, y - 21), abs=0.5)
+
+
+def test_undo_by_keys_and_buttons(open_view):
+    page = open_view()
+    pull(page, "Rwri", -10, -30)
+    first = asked(page)
+    pull(page, "Lank", 20, -10)
+    second = asked(page)
+    page.keyboard.press("Control+z")
+    assert asked(page) == first
+    page.locator('[data-tool="undo"]').click()
+    assert asked(page) == START
+    assert page.locator('[data-tool="undo"]').is_disabled()
+    page.keyboard.press("Control+Shift+z")
+    page.locator('[data-tool="redo"]').click()
+    assert asked(page) == second
+
+
+def test_arrows_move_by_one_pixel_and_by_five(open_view):
+    page = open_view()
+    page.locator('[data-tool="alone"]').click()
+    page.locator('[data-joint="Lank"]').focus()
+    for key in ("ArrowLeft", "ArrowUp", "Shift+ArrowUp", "Shift+ArrowRight"):
+        page.keyboard.press(key)
+    assert asked(page)[JOINT["Lank"]] == [39 - 1 + 5, 110 - 1 - 5]
+    assert moved(START, asked(page)) == {"Lank"}
+    page.keyboard.press("Control+z")
+    assert asked(page) == START, "keys on one joint are one step"
+
+
+def test_delete_hides_and_enter_brings_back(open_view):
+    page = open_view()
+    joint = page.locator('[data-joint="Relb"]')
+    joint.focus()
+    page.keyboard.press("Delete")
+    assert asked(page)[JOINT["Relb"]] is None
+    assert joint.get_attribute("aria-label") == "right elbow, hidden"
+    page.keyboard.press("Enter")
+    assert asked(page) == START
+    ghost = page.locator('[data-joint="Lear"]')
+    assert ghost.is_visible(), "hidden joints are shown from the first one on"
+    page.mouse.click(*centre(page, "Lear"))
+    assert asked(page)[JOINT["Lear"]] is not None
+
+
+def test_tools_move_the_whole_pose(open_view):
+    page = open_view()
+    page.locator('[data-tool="mirror"]').click()
+    mirrored = asked(page)
+    assert mirrored[JOINT["Rear"]] is None and mirrored[JOINT["Lear"]] is not None
+    page.locator('[data-tool="mirror"]').click()
+    assert asked(page) == START
+    page.locator('[data-tool="larger"]').click()
+    page.locator('[data-tool="smaller"]').click()
+    back = asked(page)
+    assert all(a is b or a == pytest.approx(b, abs=0.01) for a, b in zip(back, START, strict=True))
+    page.locator('[data-tool="move"]').click()
+    pull(page, "nose", 35, 0)
+    shifted = [point and [point[0] + 10, point[1]] for point in back]
+    assert all(a is b or a == pytest.approx(b, abs=0.01) for a, b in zip(asked(page), shifted, strict=True))
+    page.locator('[data-tool="reset"]').click()
+    assert asked(page) == START
+    page.locator('[data-pose="raised"]').click()
+    assert asked(page)[0] == [32, 17]
+
+
+def test_one_pose_at_a_time_and_the_newest_last(open_view):
+    page = open_view(delay=500)
+    pull(page, "Rwri", -20, -60, steps=40)
+    last = asked(page)
+    assert last[JOINT["Rwri"]] == pytest.approx([18 - 20 / 3.5, 58 - 60 / 3.5], abs=0.01), (
+        "where the pointer is"
+    )
+    assert page.evaluate("model.most") == 1, "never two at once"
+    assert 2 <= page.evaluate("model.requests.length") < 30
+    assert page.evaluate("model.requests.at(-1).pose") == last
+    shown = page.evaluate("fetch(document.querySelector('img.picture').src).then((answer) => answer.json())")
+    assert shown == last == page.evaluate("model.state.pose")
+
+
+def test_touch_drags_too(open_view):
+    page = open_view(has_touch=True)
+    page.set_viewport_size({"width": 800, "height": 500})  # the page could scroll instead
+    x, y = centre(page, "Rwri")
+    client = page.context.new_cdp_session(page)
+    for kind, *points in (
+        ("touchStart", (x, y)), *(("touchMove", (x - k, y - 3 * k)) for k in range(2, 14)), ("touchEnd",),
+    ):  # fmt: skip
+        touches = [{"x": px, "y": py} for px, py in points]
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+    assert moved(START, asked(page)) == {"Rwri", "Relb"}
+
+
+def test_a_pose_from_the_other_side_is_shown_and_can_be_undone(open_view):
+    page = open_view()
+    other = [list(point) if point else None for point in START]
+    other[JOINT["Rwri"]] = [10, 60]
+    x, y = centre(page, "Rwri")
+    page.evaluate("pose => model.set('pose', pose)", other)
+    assert centre(page, "Rwri") == pytest.approx((x - 8 * 3.5, y + 2 * 3.5), abs=0.5)
+    page.evaluate("model.set('joint', 'Lank')")
+    assert "chosen" in page.locator('[data-joint="Lank"]').get_attribute("class")
+    page.locator('[data-tool="undo"]').click()
+    assert asked(page) == START
+
+
+def test_a_fault_is_shown(open_view):
+    page = open_view()
+    page.evaluate("model.set('fault', 'ValueError: no such luck')")
+    assert "no such luck" in page.locator(".status").inner_text()
+
+
+def test_every_joint_can_be_reached_by_keys_and_read(open_view):
+    page = open_view()
+    for name in JOINT:
+        joint = page.locator(f'[data-joint="{name}"]')
+        assert joint.get_attribute("tabindex") == "0" and joint.get_attribute("role") == "button"
+    assert page.locator('[data-joint="Rwri"]').get_attribute("aria-label") == "right wrist, x 18, y 58"
+    for button in page.locator("button").all():
+        assert button.get_attribute("title") and button.inner_text()
+
+
+def test_it_leaves_nothing_behind(open_view):
+    page = open_view()
+    page.evaluate("leave()")
+    assert page.evaluate("document.getElementById('here').childElementCount") == 0
+    assert page.evaluate("Object.values(model.listeners).flat().length") == 0
+
+
+@pytest.mark.parametrize("width", [800, 360])
+def test_it_fits_a_desk_and_a_phone(open_view, width):
+    page = open_view()
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    box = page.locator(".skeleton").bounding_box()
+    assert box["width"] > 200 and box["height"] == pytest.approx(2 * box["width"], rel=0.02)
+
+
+def test_key_poses_are_added_chosen_and_taken_out(open_view):
+    page = open_view()
+    motion = lambda: page.evaluate("model.state.motion")  # noqa: E731
+    page.locator('[data-tool="add"]').click()
+    pull(page, "Rwri", -10, -30)
+    second = asked(page)
+    page.locator('[data-tool="add"]').click()
+    assert motion() == [START, second]
+    page.locator('[data-key="0"]').click()
+    assert asked(page) == START
+    page.locator('[data-tool="remove"]').click()
+    assert motion() == [second]
+
+
+def test_a_motion_plays_in_place_and_gives_the_pose_back(open_view):
+    page = open_view()
+    page.locator('[data-tool="add"]').click()
+    pull(page, "Rwri", -10, -30)
+    last = asked(page)
+    page.locator('[data-tool="add"]').click()
+    page.evaluate("model.requests.length = 0")
+    page.locator('[data-tool="play"]').click()
+    page.wait_for_function("model.requests.length >= 7")  # more than once through 2 keys x 3 steps
+    page.locator('[data-tool="play"]').click()
+    assert asked(page) == last
+    poses = [request["pose"] for request in page.evaluate("model.requests")]
+    wrists = {tuple(pose[JOINT["Rwri"]]) for pose in poses}
+    assert len(wrists) == 4, "two keys, and two poses between them that are the same there and back"
+    assert page.evaluate("model.most") == 1
+    page.locator('[data-tool="undo"]').click()
+    assert asked(page) == START, "what played is nothing to undo"
+    page.wait_for_timeout(300)
+    assert asked(page) == START, "nothing plays on"
+
+
+def test_a_drag_stops_what_plays(open_view):
+    page = open_view()
+    page.evaluate("poses => model.set('motion', poses)", [START, [[x + 4, y] for x, y in STANDING]])
+    page.locator('[data-tool="play"]').click()
+    page.wait_for_function("model.requests.length >= 2")
+    assert "Stop" in page.locator('[data-tool="play"]').inner_text()
+    pull(page, "Lank", 10, -10)
+    assert "Play" in page.locator('[data-tool="play"]').inner_text()
+    count = page.evaluate("model.requests.length")
+    page.wait_for_timeout(400)
+    assert page.evaluate("model.requests.length") <= count + 1

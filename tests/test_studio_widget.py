@@ -1,0 +1,250 @@
+"""The studio's widget without a browser: poses go in, pictures come out, sliders and skeleton share one pose."""
+
+import re
+import subprocess
+import sys
+from base64 import b64decode
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+import traitlets
+from figures import standing
+from PIL import Image
+
+from sdgan_lib.generators import GeneratorConfig, make_generator
+from sdgan_lib.inference import render_png
+from sdgan_lib.motion import between
+from sdgan_lib.plotting import draw_skeleton
+from sdgan_lib.pose import JOINT, visible
+from sdgan_lib.studio import view_module, view_style
+from sdgan_lib.studio.widget import JointSliders, PoseStudio, to_points, to_pose
+
+SIZE = (64, 32)
+
+
+@pytest.fixture(scope="module")
+def generator():
+    torch.manual_seed(0)
+    return make_generator(GeneratorConfig("deformable", width=4, depth=3)).eval()
+
+
+@pytest.fixture
+def person():
+    picture = torch.rand(3, *SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    pose = standing(1, SIZE)[0]
+    pose[JOINT["Lwri"]] = torch.nan
+    return picture, pose
+
+
+@pytest.fixture
+def studio(generator, person):
+    return PoseStudio(generator, *person, poses={"other": standing(1, SIZE, seed=1)[0]})
+
+
+def pointed(studio, joint, to):
+    """The pose as the view sends it after a joint was moved alone."""
+    points = [list(point) if point else None for point in studio.pose]
+    points[JOINT[joint]] = to
+    return points
+
+
+def test_the_picture_is_the_generators(studio, generator, person):
+    picture, pose = person
+    assert studio.picture == render_png(generator, picture, pose, to_pose(to_points(pose)))
+    before = studio.picture
+    studio.pose = pointed(studio, "Rwri", [3, 4.5])
+    assert studio.picture != before
+    assert studio.picture == render_png(generator, picture, pose, studio.pose_tensor)
+    np.testing.assert_array_equal(studio.array.shape, (*SIZE, 3))
+
+
+def test_poses_go_to_the_view_and_back(person):
+    pose = person[1]
+    assert to_points(pose)[JOINT["Lwri"]] is None
+    torch.testing.assert_close(to_pose(to_points(pose)), pose, atol=6e-4, rtol=0, equal_nan=True)
+    once = to_points(pose)
+    assert to_points(to_pose(once)) == once
+
+
+def test_the_view_is_answered_once_with_its_own_number(studio):
+    """As the view sends it: pose and number in one message."""
+    seen = []
+    studio.observe(lambda change: seen.append((studio.answered, studio.picture)), "answered")
+    studio.set_state({"pose": pointed(studio, "Rwri", [3, 4.5]), "asked": 1})
+    assert [number for number, _ in seen] == [1]
+    assert (
+        seen[0][1]
+        == studio.picture
+        == render_png(studio.generator, studio.source_image, studio.source_pose, studio.pose_tensor)
+    )
+    studio.set_state({"asked": 2})  # the same pose again
+    assert studio.answered == 2
+
+
+def test_each_pose_is_drawn_once(studio, monkeypatch):
+    count = []
+    monkeypatch.setattr(
+        "sdgan_lib.studio.widget.render_png", lambda *args: (count.append(1), render_png(*args))[1]
+    )
+    studio.set_state({"pose": pointed(studio, "Rwri", [3, 4.5]), "asked": 1})
+    assert studio.sliders.pose[JOINT["Rwri"]].tolist() == [3, 4.5]
+    studio.sliders.controls["x"].value = 9
+    assert len(count) == 2
+
+
+def test_the_same_pose_gives_the_same_picture(studio):
+    start, picture = studio.pose, studio.picture
+    studio.pose = pointed(studio, "Rank", [20, 50])
+    studio.pose = start
+    assert studio.picture == picture
+
+
+def test_an_error_is_shown_and_raised_and_answered(studio, monkeypatch):
+    def broken(*args):
+        raise RuntimeError("no such luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sdgan_lib.studio.widget.render_png", broken)
+        with pytest.raises(RuntimeError, match="no such luck"):
+            studio.set_state({"pose": pointed(studio, "Rwri", [3, 4]), "asked": 1})
+    assert studio.fault == "RuntimeError: no such luck" and studio.answered == studio.asked == 1
+    studio.pose = pointed(studio, "Rwri", [5, 6])
+    assert studio.fault == ""
+
+
+@pytest.mark.parametrize(
+    "bad", [[], [[1, 2]] * 17, [[1, 2, 3]] * 18, [[float("nan"), 1.0]] * 18, [["1", 2]] * 18]
+)
+def test_what_is_no_pose_is_refused(studio, bad):
+    before = studio.pose
+    with pytest.raises(traitlets.TraitError, match="18 times"):
+        studio.pose = bad
+    assert studio.pose == before
+
+
+def test_a_slider_moves_the_skeleton_and_the_picture(studio):
+    before = studio.picture
+    studio.sliders.controls["x"].value = 5
+    assert studio.pose_tensor[JOINT["Rwri"], 0] == 5 and studio.picture != before
+
+
+def test_a_slider_that_rounds_what_it_is_given_moves_nothing(studio):
+    """As sliders in the browser do: they send back the multiple of their step."""
+    studio.pose = pointed(studio, "Rwri", [3.043, 4.557])
+    controls = studio.sliders.controls
+    controls["x"].value = 3.0
+    controls["y"].value = 4.6
+    assert studio.pose[JOINT["Rwri"]] == [3.043, 4.557]
+    controls["x"].value = 3.1
+    assert studio.pose[JOINT["Rwri"]] == [3.1, 4.557], "the other coordinate stays as it was"
+
+
+def test_the_sliders_alone_show_the_picture_with_its_skeleton(studio):
+    sliders = JointSliders(studio)
+    sliders.controls["x"].value = 5
+    np.testing.assert_array_equal(sliders.picture, draw_skeleton(studio.array, studio.pose_tensor))
+    assert sliders.image in sliders.children
+
+
+def test_the_sliders_beside_the_studio_have_a_picture_only_on_a_static_page(studio):
+    assert studio.sliders.image not in studio.sliders.children
+    picture = b64decode(studio.sliders._repr_mimebundle_()["image/png"])
+    with Image.open(BytesIO(picture)) as image:
+        assert image.size == (3 * SIZE[1], 3 * SIZE[0])
+
+
+@pytest.mark.parametrize("picture", [True, False])
+def test_the_sliders_follow_the_skeleton(studio, picture):
+    sliders = JointSliders(studio, picture)
+    studio.pose = pointed(studio, "Rwri", [3, 4.5])
+    assert (sliders.values["x"], sliders.values["y"]) == (3, 4.5)
+    if picture:
+        np.testing.assert_array_equal(sliders.picture, draw_skeleton(studio.array, studio.pose_tensor))
+    studio.pose = pointed(studio, "Rwri", None)
+    assert sliders.values["missing"] and sliders.controls["x"].disabled
+
+
+def test_both_choose_the_same_joint(studio):
+    studio.sliders.controls["joint"].value = "Lank"
+    assert studio.joint == "Lank"
+    studio.joint = "nose"
+    assert studio.sliders.values["joint"] == "nose"
+    assert studio.sliders.values["x"] == pytest.approx(studio.pose[JOINT["nose"]][0], abs=1e-3)
+
+
+def test_choosing_a_joint_and_hiding_it_by_sliders(studio):
+    studio.sliders.controls["joint"].value = "Rank"
+    studio.sliders.controls["missing"].value = True
+    assert studio.pose[JOINT["Rank"]] is None and not visible(studio.pose_tensor)[JOINT["Rank"]]
+
+
+def test_what_was_moved_inside_kept_stands_as_before(studio):
+    pose, picture = studio.pose, studio.picture
+    with studio.sliders.kept() as sliders:
+        sliders.controls["y"].value = 9
+        assert studio.picture != picture
+    assert studio.pose == pose and studio.picture == picture
+
+
+def test_a_static_picture_stands_beside_the_widget(studio):
+    bundle = studio._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert bundle["text/plain"] == repr(studio) == "PoseStudio(17 joints, Rwri chosen)"
+    picture = b64decode(bundle["image/png"])
+    assert picture.startswith(b"\x89PNG")
+    studio.pose = pointed(studio, "Rank", [20, 50])
+    assert b64decode(studio._repr_mimebundle_()["image/png"]) != picture, "it shows the present pose"
+
+
+def test_the_view_has_what_it_needs(studio):
+    state = studio.get_state()
+    assert state["size"] == list(SIZE) and state["start"] == state["pose"] == to_points(studio.source_pose)
+    assert state["poses"][0][0] == "other" and len(state["poses"][0][1]) == 18
+    assert state["source"][:4] == state["picture"][:4] == b"\x89PNG"
+    used = set(re.findall(r'model\.[gs]et\("(\w+)"', view_module()))
+    assert used <= set(state), f"the view asks for {used - set(state)}"
+
+
+def test_the_module_has_no_imports_and_every_rule_its_class():
+    assert not re.search(r"^\s*import\b|\brequire\(", view_module(), flags=re.M)
+    selectors = re.findall(r"^\s*([^\s@}/*-][^{};]*)\{", view_style(), flags=re.M)
+    assert selectors
+    for selector in ",".join(selectors).split(","):
+        assert selector.strip().startswith(".pose-studio"), selector
+
+
+def test_the_files_are_there_without_widgets():
+    code = "import sys\nsys.modules['ipywidgets'] = sys.modules['anywidget'] = None\n"
+    code += "from sdgan_lib.studio import view_module\nassert 'data-joint' in view_module()"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_motion_plays_its_keys_and_what_lies_between(studio, person):
+    with pytest.raises(ValueError, match="no key pose"):
+        studio.frames()
+    keys = torch.stack([studio.pose_tensor, to_pose(studio.poses[0][1])])
+    studio.motion = [*map(to_points, keys)]
+    torch.testing.assert_close(
+        studio.frames(), between(keys, 6, closed=True), atol=1e-3, rtol=0, equal_nan=True
+    )
+    studio.steps = 1
+    with Image.open(BytesIO(studio.clip(scale=2))) as film:
+        assert (film.format, film.n_frames, film.size) == ("GIF", 2, (2 * SIZE[1], 2 * SIZE[0]))
+    with pytest.raises(traitlets.TraitError, match="18 times"):
+        studio.motion = [[1, 2]]
+
+
+def test_another_person_takes_the_place(studio, generator, person):
+    picture, pose = -person[0], person[1]
+    before = studio.picture, studio.source
+    studio.show_person(picture, pose)  # in the same pose
+    assert studio.picture == render_png(generator, picture, pose, studio.pose_tensor)
+    assert before[0] != studio.picture and before[1] != studio.source
+    other = standing(1, SIZE, seed=2)[0]
+    studio.show_person(picture, other, pose)
+    assert studio.start == studio.pose == to_points(pose)
+    assert studio.picture == render_png(generator, picture, other, studio.pose_tensor)
+    with pytest.raises(ValueError, match=r"\[3, 64, 32\]"):
+        studio.show_person(picture[:, :32], pose)
