@@ -70,6 +70,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "[2/3] installing PyTorch (the large part: minutes, and several GB on Linux)"
 	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch torchvision
 	@echo "[3/3] installing the rest"
-	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[notebooks,render,test]'
+	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[notebooks,page,render,test]'
 	@touch $@
 	@echo "installed; the next call skips this"
