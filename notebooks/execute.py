@@ -34,11 +34,17 @@ def all_notebooks() -> list[Path]:
 
 def lighter(png: str) -> tuple[str, str]:
     """MIME type and data (base64) of a figure: JPEG for photographs, PNG for lines and letters."""
-    buffer = io.BytesIO()
+
+    def saved(format: str, **options) -> str:
+        buffer = io.BytesIO()
+        image.save(buffer, format, optimize=True, **options)
+        return base64.b64encode(buffer.getvalue()).decode()
+
     with Image.open(io.BytesIO(base64.b64decode(png))) as image:
-        image.convert("RGB").save(buffer, "JPEG", quality=88, optimize=True, subsampling=0)
-    jpeg = base64.b64encode(buffer.getvalue()).decode()
-    return ("image/jpeg", jpeg) if len(jpeg) < PHOTOGRAPH * len(png) else ("image/png", png)
+        image = image.convert("RGB")
+    lines, photograph = saved("PNG"), saved("JPEG", quality=88, subsampling=0)
+    few = len(photograph) < PHOTOGRAPH * len(lines)
+    return ("image/jpeg", photograph) if few else ("image/png", lines)
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:

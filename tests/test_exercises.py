@@ -188,6 +188,14 @@ def test_two_nan_are_not_where_a_result_differs():
         compare(torch.tensor([torch.nan, 1.0]), torch.tensor([torch.nan, 2.0]))
 
 
+def test_an_error_is_told_with_the_learners_line_not_with_one_of_a_library():
+    verdict = check_double(lambda x: torch.nn.functional.conv2d(x, x))
+    assert (
+        f"line {test_an_error_is_told_with_the_learners_line_not_with_one_of_a_library.__code__.co_firstlineno + 1}"
+        in (verdict.message)
+    )
+
+
 def test_a_wrong_number_is_told_without_an_index():
     with pytest.raises(Wrong, match=r"^the loss is 2 where 3 is wanted\.$"):
         compare(torch.tensor(2.0), torch.tensor(3.0), what="the loss")

@@ -1,15 +1,18 @@
 """Notebooks are in order, nbval has something to compare, and notebooks and library cannot drift apart."""
 
 import ast
-import importlib
+import base64
+import importlib.util
 import inspect
+import io
 import json
 import re
 import statistics
 from pathlib import Path
 
 import pytest
-from course import NOTEBOOKS, SOLUTIONS
+from course import NOTEBOOKS, ROOT, SOLUTIONS
+from PIL import Image, ImageDraw
 
 ALL = NOTEBOOKS + SOLUTIONS
 
@@ -153,6 +156,31 @@ def test_links_lead_somewhere(path):
     for cell in cells_of(path, "markdown"):
         for target in re.findall(r"\]\(([^)#\s]+)\)", cell["text"]):
             assert target.startswith("https://") or (path.parent / target).exists(), f"{path}: {target}"
+
+
+@pytest.mark.parametrize(("picture", "kind"), [("lines", "image/png"), ("people", "image/jpeg")])
+def test_photographs_are_kept_as_jpeg_and_lines_as_png(picture, kind):
+    spec = importlib.util.spec_from_file_location("execute", ROOT / "notebooks/execute.py")
+    execute = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(execute)
+    if picture == "people":
+        people = sorted((ROOT / "data/people").rglob("*.jpg"))[:20]
+        drawn = Image.new("RGB", (5 * 128, 4 * 256))
+        for i, path in enumerate(people):
+            drawn.paste(
+                Image.open(path).resize((128, 256), Image.Resampling.BICUBIC), (i % 5 * 128, i // 5 * 256)
+            )
+    else:
+        drawn = Image.new("RGB", (400, 300), "white")
+        ImageDraw.Draw(drawn).line([(x, x * x // 600) for x in range(0, 400, 5)], "blue")
+    buffer = io.BytesIO()
+    drawn.save(buffer, "PNG")
+    found, data = execute.lighter(base64.b64encode(buffer.getvalue()).decode())
+    assert found == kind
+    with Image.open(io.BytesIO(base64.b64decode(data))) as kept:
+        assert kept.size == drawn.size
+        if kind == "image/png":
+            assert kept.convert("RGB").tobytes() == drawn.tobytes()
 
 
 # Notebook and library

@@ -21,7 +21,10 @@ EXTRAS = {
     name: [Requirement(text) for text in group] for name, group in PROJECT["optional-dependencies"].items()
 }
 MODULES = {"PIL": "pillow", "cycler": "matplotlib"}  # module -> package
-OF_AN_EXTRA = {"widgets.py": {"ipywidgets"}}  # modules that are imported in notebooks only
+OF_AN_EXTRA = {  # modules that are imported in notebooks only
+    "widgets.py": {"ipywidgets"},
+    "widget.py": {"anywidget", "ipywidgets", "traitlets"},
+}
 
 
 def pinned() -> dict[str, str]:

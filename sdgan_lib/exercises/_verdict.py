@@ -96,7 +96,8 @@ def watched(answer: Callable) -> Callable:
         except NotImplementedError as error:
             raise Open from error
         except Exception as error:
-            line = traceback.extract_tb(error.__traceback__)[-1]
+            frames = traceback.extract_tb(error.__traceback__)
+            line = [frame for frame in frames if "site-packages" not in frame.filename][-1]
             raise _Failed(
                 f"your code raised {type(error).__name__}: {error} (line {line.lineno}: {line.line or 'your cell'})"
             ) from error
