@@ -1,4 +1,4 @@
-"""The command line: ``python -m sdgan_lib train | evaluate | generate | animate | export | card | check | doctor``."""
+"""The command line: ``python -m sdgan_lib train | evaluate | generate | animate | export | page | card | check | doctor``."""
 
 import errno
 import math
@@ -354,6 +354,25 @@ class Export:
 
 
 @dataclass(frozen=True)
+class Page:
+    """Write the pose studio as one HTML file that works wherever it is opened (needs npm, and .[page])."""
+
+    checkpoint: Annotated[Path, tyro.conf.Positional] = SHIPPED
+    """trained generator"""
+    out: Path = Path("build/page/index.html")
+    """file to write"""
+    data: Path = PEOPLE
+    """folder of the data set that has the people to start with"""
+
+    def run(self) -> int:
+        from sdgan_lib.studio.page import build_page
+
+        size = build_page(self.checkpoint, self.out, self.data)
+        print(f"written: {printable(self.out)} ({size / 1e6:.1f} MB); open it in a browser")
+        return 0
+
+
+@dataclass(frozen=True)
 class Card:
     """Write the card of an exported generator, from what the file holds: data, recipe, metrics, digest."""
 
@@ -411,6 +430,7 @@ def main(arguments: list[str] | None = None) -> int:
             "generate": Generate,
             "animate": Animate,
             "export": Export,
+            "page": Page,
             "card": Card,
             "check": Check,
             "doctor": Doctor,

@@ -140,18 +140,15 @@ def export_onnx(generator: Generator, out: Path, size: tuple[int, int] = (128, 6
             pictures of this size.
     """
     generator.config.check_size(*size)
-    height, width = size
-    shapes = (
-        (3, height, width),
-        *[(len(JOINTS), height, width)] * 2,
-        (len(REGIONS), 2, 3),
-        (len(REGIONS), height, width),
-    )
-    example = tuple(torch.rand(1, *shape) for shape in shapes)
-    write_whole(
-        out, to_onnx(PlainGenerator(generator).cpu(), example, INPUTS, ("picture",)).SerializeToString()
-    )
+    graph = to_onnx(PlainGenerator(generator).cpu(), example_inputs(*size), INPUTS, ("picture",))
+    write_whole(out, graph.SerializeToString())
     return out
+
+
+def example_inputs(height: int, width: int) -> tuple[Tensor, ...]:
+    """Inputs of :class:`PlainGenerator` of the right shapes, without meaning."""
+    maps = [(3, height, width), *[(len(JOINTS), height, width)] * 2, (len(REGIONS), 2, 3), (len(REGIONS), height, width)]
+    return tuple(torch.rand(1, *shape) for shape in maps)
 
 
 def to_onnx(

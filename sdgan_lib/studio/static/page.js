@@ -1,0 +1,349 @@
+/* The page around the view: it starts the networks, answers poses with pictures, and offers people, photos and motions.
+
+skeleton.js talks to a model with get, set, on, off and save_changes; here the model draws the picture itself. */
+import * as ort from "onnxruntime-web";
+import { render } from "../skeleton.js";
+import { JOINT, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, squareAround, template } from "../geometry.mjs";
+
+const settings = JSON.parse(document.getElementById("settings").textContent);
+const [HEIGHT, WIDTH] = settings.size;
+const COUNT = HEIGHT * WIDTH;
+const LONGEST = 2048; // of a photo's sides, in pixels, beyond which it is made smaller first
+
+// What is embedded
+
+const later = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))); // after the next paint
+
+async function embedded(name) {
+  const elements = [...document.querySelectorAll(`[data-part="${name}"]`)];
+  const text = atob(elements.map((element) => element.textContent).join(""));
+  for (const element of elements) element.remove();
+  const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+async function graph(name) {
+  const model = await embedded(`${name}-0`), halves = await embedded(`${name}-1`);
+  const weights = new Uint8Array(halves.length), half = halves.length / 2;
+  for (let i = 0; i < half; i++) {
+    weights[2 * i] = halves[i];
+    weights[2 * i + 1] = halves[half + i];
+  }
+  return ort.InferenceSession.create(model, {
+    executionProviders: ["wasm"],
+    externalData: [{ path: "weights", data: weights }],
+  });
+}
+
+const stage = (text, share) => {
+  document.getElementById("stage").textContent = text;
+  document.getElementById("bar").value = share;
+  return later();
+};
+
+// Pictures
+
+function canvas(width, height) {
+  const element = document.createElement("canvas");
+  Object.assign(element, { width, height });
+  const context = element.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  return [element, context];
+}
+
+const asPNG = (element) =>
+  new Promise((resolve) => element.toBlob(async (blob) => resolve(new Uint8Array(await blob.arrayBuffer())), "image/png"));
+
+/* Colours as planes in [-1, 1]: Float32Array [3, height, width]. */
+function planes(context, width, height) {
+  const { data } = context.getImageData(0, 0, width, height);
+  const count = width * height, values = new Float32Array(3 * count);
+  for (let at = 0; at < count; at++)
+    for (let colour = 0; colour < 3; colour++) values[colour * count + at] = data[4 * at + colour] / 127.5 - 1;
+  return values;
+}
+
+const [drawn, drawnContext] = canvas(WIDTH, HEIGHT);
+
+/* The way back, as a PNG file's bytes. */
+function fromPlanes(values) {
+  const image = drawnContext.createImageData(WIDTH, HEIGHT);
+  for (let at = 0; at < COUNT; at++) {
+    for (let colour = 0; colour < 3; colour++) // Uint8ClampedArray rounds and clamps
+      image.data[4 * at + colour] = (values[colour * COUNT + at] + 1) * 127.5;
+    image.data[4 * at + 3] = 255;
+  }
+  drawnContext.putImageData(image, 0, 0);
+  return asPNG(drawn);
+}
+
+// The generator
+
+const tensor = (values, ...shape) => new ort.Tensor("float32", values, shape);
+
+class Person {
+  constructor(name, png, image, pose) {
+    Object.assign(this, { name, png, pose });
+    this.image = tensor(image, 1, 3, HEIGHT, WIDTH);
+    this.heatmaps = tensor(heatmaps(pose, HEIGHT, WIDTH), 1, 18, HEIGHT, WIDTH);
+  }
+
+  /* The person in another pose, as a PNG file's bytes. */
+  async inPose(pose) {
+    const { maps, masks } = limbWarps(this.pose, pose, HEIGHT, WIDTH, settings.background);
+    const { picture } = await generator.run({
+      source_image: this.image,
+      source_heatmaps: this.heatmaps,
+      target_heatmaps: tensor(heatmaps(pose, HEIGHT, WIDTH), 1, 18, HEIGHT, WIDTH),
+      maps: tensor(Float32Array.from(maps.flat(2)), 1, 11, 2, 3),
+      masks: tensor(masks, 1, 11, HEIGHT, WIDTH),
+    });
+    return fromPlanes(picture.data);
+  }
+}
+
+/* What the view talks to. */
+class Model {
+  constructor(person, state) {
+    Object.assign(this, { person, state, listeners: {}, busy: false });
+  }
+
+  get(name) {
+    return this.state[name];
+  }
+
+  set(name, value) {
+    this.state[name] = value;
+    for (const listener of this.listeners[`change:${name}`] ?? []) listener();
+  }
+
+  on(name, listener) {
+    (this.listeners[name] ??= []).push(listener);
+  }
+
+  off(name, listener) {
+    this.listeners[name] = this.listeners[name].filter((other) => other !== listener);
+  }
+
+  save_changes() {
+    if (this.state.asked !== this.state.answered && !this.busy) this.answer();
+  }
+
+  async answer() {
+    this.busy = true;
+    const { asked, pose } = this.state;
+    await later(); // the skeleton is painted before the picture is computed
+    try {
+      this.set("picture", await this.person.inPose(pose));
+      this.set("fault", "");
+    } catch (error) {
+      this.set("fault", String(error.message ?? error));
+    }
+    this.busy = false;
+    this.set("answered", asked);
+  }
+}
+
+// The studio for one person
+
+let leave = null, model = null;
+
+/* Poses to start from, brought to the person's size and place. */
+function startPoses(person) {
+  const { walk, run, raise_arms: raised, turn } = settings.sequences;
+  const chosen = [["Walk", walk, 0], ["Run", run, 3], ["Arms up", raised, 6], ["Front", turn, 0], ["Side", turn, 3], ["Back", turn, 6]];
+  const poses = chosen.map(([name, poses, number]) => [name, fitted(poses, person.pose)?.[number]]);
+  for (const [number, other] of settings.people.entries()) poses.push([`As ${number + 1}`, fitted([other.pose], person.pose)?.[0]]);
+  return poses.filter(([, pose]) => pose);
+}
+
+async function show(person, state = {}) {
+  leave?.();
+  const picture = await person.inPose(person.pose);
+  model = new Model(person, {
+    pose: person.pose, start: person.pose, source: person.png, picture,
+    poses: startPoses(person), motion: [], steps: 1, joint: "Rwri", size: settings.size,
+    scale: 4.4, asked: 0, answered: 0, fault: "", ...state,
+  });
+  leave = render({ model, el: document.getElementById("studio") });
+}
+
+const told = document.getElementById("told");
+function tell(text, fault = false) {
+  told.textContent = text;
+  told.classList.toggle("fault", fault);
+}
+
+// People
+
+async function shipped({ name, picture, pose }) {
+  const png = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
+  const [, context] = canvas(WIDTH, HEIGHT);
+  context.drawImage(await createImageBitmap(new Blob([png], { type: "image/png" }), { colorSpaceConversion: "none" }), 0, 0);
+  return new Person(name, png, planes(context, WIDTH, HEIGHT), pose);
+}
+
+const strip = document.getElementById("people");
+
+function press(chosen) {
+  for (const button of strip.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === chosen));
+  strip.querySelector("label").classList.toggle("chosen", chosen === null);
+}
+
+function offerPeople() {
+  const input = document.createElement("input");
+  Object.assign(input, { type: "file", accept: "image/*", id: "photo" });
+  input.addEventListener("change", () => {
+    if (input.files[0]) takePhoto(input.files[0]);
+    input.value = ""; // the same file may be chosen again
+  });
+  const label = document.createElement("label");
+  label.append("Your photo…", input);
+  strip.append(label);
+  settings.people.forEach((entry, number) => {
+    const button = document.createElement("button"), image = document.createElement("img");
+    Object.assign(image, { src: `data:image/png;base64,${entry.picture}`, alt: "" });
+    Object.assign(button, { type: "button", title: entry.name });
+    button.setAttribute("aria-label", `Person ${number + 1}`);
+    button.append(image);
+    button.addEventListener("click", async () => {
+      press(button);
+      tell("");
+      await show(await shipped(entry));
+    });
+    strip.append(button);
+  });
+}
+
+// Motions
+
+const MOTIONS = { walk: "Walk", run: "Run", raise_arms: "Raise the arms", turn: "Turn round" };
+
+function offerMotions() {
+  for (const [name, poses] of Object.entries(settings.sequences)) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", textContent: MOTIONS[name] ?? name });
+    button.dataset.motion = name;
+    button.addEventListener("click", () => {
+      const found = fitted(poses, model.person.pose);
+      if (!found) return tell("This pose has no hip and shoulder of one side: a motion cannot be brought to its size.", true);
+      model.set("motion", found);
+      const play = document.querySelector('#studio [data-tool="play"]');
+      if (document.querySelector("#studio .playing")) play.click();
+      play.click();
+    });
+    document.getElementById("motions").append(button);
+  }
+}
+
+// One's own photo
+
+/* The part of a picture at `box`, as a canvas; beyond the picture its edge is repeated. */
+function cut(picture, box, width, height) {
+  const [element, context] = canvas(width, height);
+  const across = width / box.width, down = height / box.height;
+  context.drawImage(picture, -box.left * across, -box.top * down, picture.width * across, picture.height * down);
+  const clamp = (value, most) => Math.min(Math.max(Math.round(value), 0), most);
+  const left = clamp(Math.ceil(-box.left * across), width - 1), right = clamp(Math.floor((picture.width - box.left) * across), width);
+  const top = clamp(Math.ceil(-box.top * down), height - 1), bottom = clamp(Math.floor((picture.height - box.top) * down), height);
+  context.imageSmoothingEnabled = false;
+  if (left > 0) context.drawImage(element, left, 0, 1, height, 0, 0, left, height);
+  if (right < width) context.drawImage(element, right - 1, 0, 1, height, right, 0, width - right, height);
+  if (top > 0) context.drawImage(element, 0, top, width, 1, 0, 0, width, top);
+  if (bottom < height) context.drawImage(element, 0, bottom - 1, width, 1, 0, bottom, width, height - bottom);
+  return [element, context];
+}
+
+/* The pose in a picture, in its pixels. */
+async function findPose(picture) {
+  const { width, height } = picture, size = settings.square;
+  const { side, left, top } = squareAround(height, width, settings.margin);
+  const [, context] = canvas(size, size);
+  context.fillStyle = "#000";
+  context.fillRect(0, 0, size, size);
+  const scale = size / side;
+  context.drawImage(picture, left * scale, top * scale, width * scale, height * scale);
+  const { joints } = await finder.run({ square: tensor(planes(context, size, size), 1, 3, size, size) });
+  const decoded = Array.from({ length: 17 }, (_, i) => [...joints.data.subarray(3 * i, 3 * i + 3)]);
+  return fromMoveNet(decoded, height, width, settings.margin, settings.leastScore);
+}
+
+async function takePhoto(file) {
+  tell("Looking for the person…");
+  await later();
+  let photo;
+  try {
+    photo = await createImageBitmap(file);
+    const shrink = LONGEST / Math.max(photo.width, photo.height);
+    if (shrink < 1)
+      photo = await createImageBitmap(photo, {
+        resizeWidth: Math.max(1, Math.round(photo.width * shrink)), resizeHeight: Math.max(1, Math.round(photo.height * shrink)), resizeQuality: "high",
+      });
+  } catch {
+    return tell("This browser cannot read the file as a picture. JPEG, PNG and WebP work everywhere.", true);
+  }
+  let pose = await findPose(photo), crop = cropAround(pose, WIDTH / HEIGHT);
+  if (crop) { // a second look, at the person alone
+    const closer = Math.min(4, Math.max(1, crop.height / 256)), size = [Math.round(128 * closer), Math.round(256 * closer)];
+    const found = await findPose(cut(photo, crop, ...size)[0]);
+    if (cropAround(found, WIDTH / HEIGHT)) {
+      const scale = crop.width / size[0];
+      pose = found.map((point) => point && [(point[0] + 0.5) * scale + crop.left - 0.5, (point[1] + 0.5) * scale + crop.top - 0.5]);
+      crop = cropAround(pose, WIDTH / HEIGHT);
+    }
+  }
+  const seen = Boolean(crop);
+  if (!seen) {
+    const height = Math.max(photo.height, photo.width / (WIDTH / HEIGHT)), width = height * (WIDTH / HEIGHT);
+    crop = { left: (photo.width - width) / 2, top: (photo.height - height) / 2, width, height };
+  }
+  const [element, context] = cut(photo, crop, WIDTH, HEIGHT);
+  const joints = seen ? intoCrop(pose, crop, settings.size).map((point) => (point && inside(point) ? point : null)) : template(HEIGHT, WIDTH);
+  press(null);
+  await show(new Person(file.name, await asPNG(element), planes(context, WIDTH, HEIGHT), joints));
+  const count = joints.filter(Boolean).length;
+  if (seen) tell(`Found ${count} of 18 joints. The network was trained on drawn people: a photograph is hard for it.`);
+  else tell("No person was found. The skeleton stands in the middle; choose a photo that shows the whole body.", true);
+}
+
+const inside = ([x, y]) => x >= 0 && y >= 0 && x <= WIDTH - 1 && y <= HEIGHT - 1;
+
+function takeDrops() {
+  const over = (on) => (event) => {
+    event.preventDefault();
+    document.body.classList.toggle("over", on);
+  };
+  addEventListener("dragover", over(true));
+  addEventListener("dragleave", over(false));
+  addEventListener("drop", (event) => {
+    over(false)(event);
+    const file = event.dataTransfer.files[0];
+    if (file) takePhoto(file);
+  });
+}
+
+// Start
+
+let generator, finder;
+try {
+  await stage("Unpacking the runtime", 0.82);
+  ort.env.wasm.numThreads = 1;
+  ort.env.wasm.wasmBinary = (await embedded("wasm-0")).buffer;
+  await stage("Starting the generator", 0.88);
+  generator = await graph("generator");
+  await stage("Starting the pose finder", 0.95);
+  finder = await graph("finder");
+  await stage("Making the first picture", 0.98);
+  offerPeople();
+  offerMotions();
+  takeDrops();
+  press(strip.querySelector("button"));
+  document.getElementById("all").hidden = false;
+  await show(await shipped(settings.people[0]));
+  document.getElementById("start").remove();
+} catch (error) {
+  document.getElementById("all").hidden = true;
+  await stage(`This browser could not start it: ${error.message ?? error}. A current Firefox, Chrome, Edge or Safari can.`, 0);
+  throw error;
+}
