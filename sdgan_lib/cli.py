@@ -1,4 +1,4 @@
-"""The command line: ``python -m sdgan_lib train | evaluate | generate | animate | export | page | card | check | doctor``."""
+"""The command line: ``python -m sdgan_lib COMMAND``, with :func:`main`'s commands, ``train`` and ``generate`` say."""
 
 import errno
 import math

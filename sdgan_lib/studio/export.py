@@ -147,7 +147,12 @@ def export_onnx(generator: Generator, out: Path, size: tuple[int, int] = (128, 6
 
 def example_inputs(height: int, width: int) -> tuple[Tensor, ...]:
     """Inputs of :class:`PlainGenerator` of the right shapes, without meaning."""
-    maps = [(3, height, width), *[(len(JOINTS), height, width)] * 2, (len(REGIONS), 2, 3), (len(REGIONS), height, width)]
+    maps = [
+        (3, height, width),
+        *[(len(JOINTS), height, width)] * 2,
+        (len(REGIONS), 2, 3),
+        (len(REGIONS), height, width),
+    ]
     return tuple(torch.rand(1, *shape) for shape in maps)
 
 

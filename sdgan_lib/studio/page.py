@@ -1,6 +1,6 @@
 """The studio as one HTML file that works wherever it is opened: no server, no installation, no request to anywhere.
 
-:func:`build_page` puts together ``static/page.html``, ``page.css`` and ``page.js``, the view with its geometry, the
+:func:`build_page` puts together the files of ``static/`` (page, style and script), the view with its geometry, the
 generator and MoveNet Lightning as ONNX graphs, onnxruntime-web to run them (WebAssembly, one thread), twelve people that
 the generator has never seen, and the sequences that come with the repository. npm gets onnxruntime-web in the version
 that ``static/package-lock.json`` names; nothing else needs Node.
@@ -65,7 +65,10 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
     graph = to_onnx(PlainGenerator(generator), example_inputs(*size), INPUTS, ("picture",))
     estimator = load_estimator(THUNDER.with_name("lightning.safetensors"))
     finder = to_onnx(
-        _Finder(estimator.network), (torch.rand(1, 3, estimator.size, estimator.size),), ("square",), ("joints",)
+        _Finder(estimator.network),
+        (torch.rand(1, 3, estimator.size, estimator.size),),
+        ("square",),
+        ("joints",),
     )
     settings = {
         "size": size,
@@ -84,8 +87,8 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
     page = _assemble(runtime, settings, embedded)
     if len(page) > LARGEST:
         raise UserError(
-            f"{out}: the page would have {len(page) / 1e6:.1f} MB, more than {LARGEST / 1e6:.0f}. Remedy: use a smaller "
-            "generator."
+            f"{out}: the page would have {len(page) / 1e6:.1f} MB, more than {LARGEST / 1e6:.0f}. Remedy: use a "
+            "smaller generator."
         )
     write_whole(out, page)
     return len(page)
@@ -100,8 +103,8 @@ def onnxruntime_web(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise UserError(
-            "npm is not installed, which gets onnxruntime-web for the page. Remedy: install Node.js 20 or newer, with npm "
-            "(Debian and Ubuntu: apt install npm). Nothing else in this repository needs it."
+            "npm is not installed, which gets onnxruntime-web for the page. Remedy: install Node.js 20 or newer, with "
+            "npm (Debian and Ubuntu: apt install npm). Nothing else in this repository needs it."
         )
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
@@ -111,7 +114,9 @@ def onnxruntime_web(folder: Path) -> Path:
     if done.returncode:
         told = (done.stderr.strip() or done.stdout.strip()).splitlines()[-8:]
         raise UserError(
-            "npm could not get onnxruntime-web: " + " / ".join(told) + ". Remedy: check the connection to npm's registry "
+            "npm could not get onnxruntime-web: "
+            + " / ".join(told)
+            + ". Remedy: check the connection to npm's registry "
             f"and run it in {folder} by hand: npm ci"
         )
     return folder / "node_modules/onnxruntime-web/dist"
@@ -135,7 +140,8 @@ def people(data: Path, size: tuple[int, int]) -> list[dict]:
     """
     split = open_split(data, "test")
     if split.size != size:
-        raise UserError(f"{data}: its pictures are {split.size[0]}x{split.size[1]}, the page is made for {size[0]}x{size[1]}")
+        found, wanted = ("x".join(map(str, some)) for some in (split.size, size))
+        raise UserError(f"{data}: its pictures are {found}, the page is made for {wanted}")
     of_identity: dict[str, list[int]] = {}
     for index, name in enumerate(split.names):
         of_identity.setdefault(name.split("_")[0], []).append(index)
@@ -204,7 +210,9 @@ def _assemble(runtime: Path, settings: dict, embedded: dict[str, list[bytes]]) -
     bundle = re.sub(r"\n//# sourceMappingURL=.*", "", bundle)
     bundle, count = re.subn(r"export\{([^}]*)\};?\s*$", _as_object, bundle)
     if count != 1:
-        raise UserError(f"{runtime}: onnxruntime-web's module is not written as it was. Remedy: use the locked version.")
+        raise UserError(
+            f"{runtime}: onnxruntime-web's module is not written as it was. Remedy: use the locked version."
+        )
     view = view_module().replace("export default { render };", "")
     page_script = re.sub(r"^import .*\n", "", (STATIC / "page.js").read_text(encoding="utf-8"), flags=re.M)
     elements = [
