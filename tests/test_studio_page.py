@@ -126,8 +126,9 @@ def opened(page_file, browser):  # noqa: F811
     """Opens the built page from disk, in a window of some width; nothing may leave, no error may be told."""
     pages, faults = [], []
 
-    def open_page(width=1000, height=1100):
+    def open_page(width=1000, height=1100, before=""):
         context = browser.new_context(viewport={"width": width, "height": height}, offline=True)
+        context.add_init_script(before)
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(f"error: {error}"))
         page.on(
@@ -225,8 +226,10 @@ def test_a_dragged_joint_gives_the_picture_that_pytorch_makes(opened, record_pro
 
 
 @pytest.mark.slow
-def test_undo_gives_the_same_picture_back(opened):
-    page = opened()
+@pytest.mark.parametrize("worker", [True, False])
+def test_undo_gives_the_same_picture_back(opened, worker):
+    page = opened(before="" if worker else "delete globalThis.Worker")
+    assert len(page.workers) == worker
     before = pixels(page)
     drag(page, "Lwri", 40, -90)
     assert not np.array_equal(pixels(page), before)

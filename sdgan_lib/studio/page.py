@@ -1,9 +1,9 @@
 """The studio as one HTML file that works wherever it is opened: no server, no installation, no request to anywhere.
 
 :func:`build_page` puts together the files of ``static/`` (page, style and script), the view with its geometry, the
-generator and MoveNet Lightning as ONNX graphs, onnxruntime-web to run them (WebAssembly, one thread), twelve people that
-the generator has never seen, and the sequences that come with the repository. npm gets onnxruntime-web in the version
-that ``static/package-lock.json`` names; nothing else needs Node.
+generator and MoveNet Lightning as ONNX graphs, onnxruntime-web to run them (WebAssembly, one thread), twelve people
+that the generator has never seen, and the sequences that come with the repository. npm gets onnxruntime-web in the
+version that ``static/package-lock.json`` names; nothing else needs Node.
 """
 
 import gzip
@@ -44,7 +44,7 @@ CHUNK = 1 << 20
 # What a page may do is said in the page: nothing from elsewhere, and nothing to elsewhere.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'unsafe-inline'; "
-    "img-src blob: data:; connect-src 'none'; form-action 'none'; base-uri 'none'"
+    "img-src blob: data:; worker-src blob:; connect-src 'none'; form-action 'none'; base-uri 'none'"
 )
 
 
@@ -206,13 +206,8 @@ def _embedded(name: str, content: bytes) -> list[str]:
 
 
 def _assemble(runtime: Path, settings: dict, embedded: dict[str, list[bytes]]) -> bytes:
-    bundle = (runtime / "ort.wasm.bundle.min.mjs").read_text(encoding="utf-8")
-    bundle = re.sub(r"\n//# sourceMappingURL=.*", "", bundle)
-    bundle, count = re.subn(r"export\{([^}]*)\};?\s*$", _as_object, bundle)
-    if count != 1:
-        raise UserError(
-            f"{runtime}: onnxruntime-web's module is not written as it was. Remedy: use the locked version."
-        )
+    engine = (STATIC / "engine.js").read_text(encoding="utf-8")
+    engine = f'(() => {{\n"use strict";\n{_runtime(runtime)}\n{engine}}})();'
     view = view_module().replace("export default { render };", "")
     page_script = re.sub(r"^import .*\n", "", (STATIC / "page.js").read_text(encoding="utf-8"), flags=re.M)
     elements = [
@@ -234,11 +229,23 @@ def _assemble(runtime: Path, settings: dict, embedded: dict[str, list[bytes]]) -
         "licence": (STATIC / "onnxruntime-web.LICENSE").read_text(encoding="utf-8").strip(),
         "settings": json.dumps(settings, separators=(",", ":")).replace("<", "\\u003c"),
         "embedded": "\n".join(body),
-        "runtime": _script(bundle),
+        "engine": _script(engine),
         "script": _script(f"{view}\n{{\n{page_script}\n}}"),
     }
     page = (STATIC / "page.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], page).encode()
+
+
+def _runtime(folder: Path) -> str:
+    """onnxruntime-web's module as a plain script that calls itself ``globalThis.ort``."""
+    module = (folder / "ort.wasm.bundle.min.mjs").read_text(encoding="utf-8")
+    module = re.sub(r"\n//# sourceMappingURL=.*", "", module).replace("import.meta.url", "location.href")
+    script, count = re.subn(r"export\{([^}]*)\};?\s*$", _as_object, module)
+    if count != 1 or "import.meta" in script:
+        raise UserError(
+            f"{folder}: onnxruntime-web's module is not written as it was. Remedy: use the locked version."
+        )
+    return script
 
 
 def _as_object(match: re.Match[str]) -> str:

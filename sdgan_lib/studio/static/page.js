@@ -1,7 +1,6 @@
 /* The page around the view: it starts the networks, answers poses with pictures, and offers people, photos and motions.
 
 skeleton.js talks to a model with get, set, on, off and save_changes; here the model draws the picture itself. */
-import * as ort from "onnxruntime-web";
 import { render } from "../skeleton.js";
 import { JOINT, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, squareAround, template } from "../geometry.mjs";
 
@@ -23,17 +22,51 @@ async function embedded(name) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-async function graph(name) {
+async function loadGraph(name) {
   const model = await embedded(`${name}-0`), halves = await embedded(`${name}-1`);
   const weights = new Uint8Array(halves.length), half = halves.length / 2;
   for (let i = 0; i < half; i++) {
     weights[2 * i] = halves[i];
     weights[2 * i + 1] = halves[half + i];
   }
-  return ort.InferenceSession.create(model, {
-    executionProviders: ["wasm"],
-    externalData: [{ path: "weights", data: weights }],
-  });
+  await engine("load", name, model, weights);
+}
+
+/* The networks' engine: a function of the name of a call and its values. In a worker made of the page's own text, so that
+the skeleton moves while a picture is computed; without workers in the page itself. */
+async function startEngine() {
+  const code = document.getElementById("engine").textContent;
+  try {
+    return await inWorker(code);
+  } catch {
+    document.head.append(Object.assign(document.createElement("script"), { textContent: code }));
+    return async (call, ...values) => {
+      await later(); // the skeleton is painted before the page stands still
+      return globalThis.engine[call](...values);
+    };
+  }
+}
+
+function inWorker(code) {
+  const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  const worker = new Worker(address);
+  const waiting = new Map();
+  let last = 0;
+  const call = (name, ...values) =>
+    new Promise((resolve, reject) => {
+      waiting.set(++last, { resolve, reject });
+      worker.postMessage({ id: last, call: name, values });
+    });
+  return new Promise((resolve, reject) => {
+    worker.onerror = reject;
+    worker.onmessage = ({ data: { id, result, fault } }) => {
+      if (id === 0) return resolve(call);
+      const { resolve: done, reject: failed } = waiting.get(id);
+      waiting.delete(id);
+      if (fault === undefined) done(result);
+      else failed(new Error(fault));
+    };
+  }).finally(() => URL.revokeObjectURL(address));
 }
 
 const stage = (text, share) => {
@@ -80,26 +113,26 @@ function fromPlanes(values) {
 
 // The generator
 
-const tensor = (values, ...shape) => new ort.Tensor("float32", values, shape);
+const JOINT_MAPS = [1, 18, HEIGHT, WIDTH];
 
 class Person {
   constructor(name, png, image, pose) {
     Object.assign(this, { name, png, pose });
-    this.image = tensor(image, 1, 3, HEIGHT, WIDTH);
-    this.heatmaps = tensor(heatmaps(pose, HEIGHT, WIDTH), 1, 18, HEIGHT, WIDTH);
+    this.image = [image, [1, 3, HEIGHT, WIDTH]];
+    this.heatmaps = [heatmaps(pose, HEIGHT, WIDTH), JOINT_MAPS];
   }
 
   /* The person in another pose, as a PNG file's bytes. */
   async inPose(pose) {
     const { maps, masks } = limbWarps(this.pose, pose, HEIGHT, WIDTH, settings.background);
-    const { picture } = await generator.run({
+    const picture = await engine("run", "generator", {
       source_image: this.image,
       source_heatmaps: this.heatmaps,
-      target_heatmaps: tensor(heatmaps(pose, HEIGHT, WIDTH), 1, 18, HEIGHT, WIDTH),
-      maps: tensor(Float32Array.from(maps.flat(2)), 1, 11, 2, 3),
-      masks: tensor(masks, 1, 11, HEIGHT, WIDTH),
+      target_heatmaps: [heatmaps(pose, HEIGHT, WIDTH), JOINT_MAPS],
+      maps: [Float32Array.from(maps.flat(2)), [1, 11, 2, 3]],
+      masks: [masks, [1, 11, HEIGHT, WIDTH]],
     });
-    return fromPlanes(picture.data);
+    return fromPlanes(picture);
   }
 }
 
@@ -133,7 +166,6 @@ class Model {
   async answer() {
     this.busy = true;
     const { asked, pose } = this.state;
-    await later(); // the skeleton is painted before the picture is computed
     try {
       this.set("picture", await this.person.inPose(pose));
       this.set("fault", "");
@@ -264,8 +296,8 @@ async function findPose(picture) {
   context.fillRect(0, 0, size, size);
   const scale = size / side;
   context.drawImage(picture, left * scale, top * scale, width * scale, height * scale);
-  const { joints } = await finder.run({ square: tensor(planes(context, size, size), 1, 3, size, size) });
-  const decoded = Array.from({ length: 17 }, (_, i) => [...joints.data.subarray(3 * i, 3 * i + 3)]);
+  const joints = await engine("run", "finder", { square: [planes(context, size, size), [1, 3, size, size]] });
+  const decoded = Array.from({ length: 17 }, (_, i) => [...joints.subarray(3 * i, 3 * i + 3)]);
   return fromMoveNet(decoded, height, width, settings.margin, settings.leastScore);
 }
 
@@ -325,15 +357,15 @@ function takeDrops() {
 
 // Start
 
-let generator, finder;
+let engine;
 try {
   await stage("Unpacking the runtime", 0.82);
-  ort.env.wasm.numThreads = 1;
-  ort.env.wasm.wasmBinary = (await embedded("wasm-0")).buffer;
+  engine = await startEngine();
+  await engine("start", await embedded("wasm-0"));
   await stage("Starting the generator", 0.88);
-  generator = await graph("generator");
+  await loadGraph("generator");
   await stage("Starting the pose finder", 0.95);
-  finder = await graph("finder");
+  await loadGraph("finder");
   await stage("Making the first picture", 0.98);
   offerPeople();
   offerMotions();
