@@ -72,11 +72,13 @@ def test_without_npm_it_is_named_with_the_remedy(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_onnxruntime_web_is_locked_to_one_version():
+def test_packages_are_locked_to_one_version():
     wanted = json.loads((ROOT / "sdgan_lib/studio/static/package.json").read_text())["dependencies"]
     lock = json.loads((ROOT / "sdgan_lib/studio/static/package-lock.json").read_text())["packages"]
-    assert list(wanted) == ["onnxruntime-web"] and re.fullmatch(r"\d+\.\d+\.\d+", wanted["onnxruntime-web"])
-    assert lock["node_modules/onnxruntime-web"]["version"] == wanted["onnxruntime-web"]
+    assert set(wanted) == {"gifenc", "onnxruntime-web"}
+    for name, version in wanted.items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", version) and lock[f"node_modules/{name}"]["version"] == version
+        assert (ROOT / f"sdgan_lib/studio/static/{name}.LICENSE").is_file()
     packages = [entry for name, entry in lock.items() if name]
     assert all(entry["integrity"].startswith("sha512-") and "resolved" not in entry for entry in packages)
 
@@ -257,6 +259,29 @@ def test_people_and_motions_can_be_chosen(opened):
     page.locator('[data-tool="play"]').click()
     rest(page)
     assert torch.equal(pose_of(page).nan_to_num(-9), before.nan_to_num(-9))
+
+
+@pytest.mark.slow
+def test_picture_and_motion_are_saved(opened):
+    page = opened()
+    with page.expect_download() as download:
+        page.locator("#save-picture").click()
+    with Image.open(download.value.path()) as image:
+        assert np.array_equal(np.asarray(image.convert("RGB")), pixels(page))
+    page.locator("#save-motion").click()
+    assert "Choose a motion" in page.locator("#told.fault").text_content()
+    page.locator('[data-motion="raise_arms"]').click()
+    page.locator('[data-tool="play"]').click()
+    with page.expect_download(timeout=120_000) as download:
+        page.locator("#save-motion").click()
+    with Image.open(download.value.path()) as clip:
+        assert clip.format == "GIF" and clip.size == (192, 384) and clip.n_frames == 12
+        frames = []
+        for number in range(clip.n_frames):
+            clip.seek(number)
+            frames.append(np.asarray(clip.convert("RGB")).astype(int))
+    assert clip.info["duration"] in (120, 130)
+    assert np.abs(frames[0] - frames[6]).max() > 60, "nothing moves"
 
 
 @pytest.mark.slow

@@ -1,9 +1,9 @@
 """The studio as one HTML file that works wherever it is opened: no server, no installation, no request to anywhere.
 
 :func:`build_page` puts together the files of ``static/`` (page, style and script), the view with its geometry, the
-generator and MoveNet Lightning as ONNX graphs, onnxruntime-web to run them (WebAssembly, one thread), twelve people
-that the generator has never seen, and the sequences that come with the repository. npm gets onnxruntime-web in the
-version that ``static/package-lock.json`` names; nothing else needs Node.
+generator and MoveNet Lightning as ONNX graphs, onnxruntime-web to run them (WebAssembly, one thread), gifenc to save a
+motion, twelve people that the generator has never seen, and the sequences that come with the repository. npm gets the
+two packages in the versions that ``static/package-lock.json`` names; nothing else needs Node.
 """
 
 import gzip
@@ -35,6 +35,8 @@ STATIC = Path(__file__).parent / "static"
 LARGEST = 25_000_000
 """Bytes that the page may have at most."""
 
+RUNTIME = "onnxruntime-web/dist"
+
 PEOPLE = 12
 """How many people the page offers to start with."""
 
@@ -53,13 +55,13 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
 
     Args:
         checkpoint: trained generator, see :func:`sdgan_lib.checkpoints.load_generator`.
-        out: file to write; onnxruntime-web is put beside it, into ``node_modules``.
+        out: file to write; npm's packages are put beside it, into ``node_modules``.
         data: folder of the data set whose test split has the people.
 
     Raises:
-        UserError: npm or a package is missing, npm cannot get onnxruntime-web, or the page is too large.
+        UserError: npm or a package is missing, npm cannot get its packages, or the page is too large.
     """
-    runtime = onnxruntime_web(out.parent)
+    modules = node_modules(out.parent)
     generator = load_generator(checkpoint)
     size = (128, 64)
     graph = to_onnx(PlainGenerator(generator), example_inputs(*size), INPUTS, ("picture",))
@@ -80,11 +82,11 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
         "sequences": {path.stem: listed(read_poses(path)) for path in sorted(SEQUENCES.glob("*.json"))},
     }
     embedded = {
-        "wasm": [(runtime / "ort-wasm-simd-threaded.wasm").read_bytes()],
+        "wasm": [(modules / RUNTIME / "ort-wasm-simd-threaded.wasm").read_bytes()],
         "generator": _parts(graph),
         "finder": _parts(finder),
     }
-    page = _assemble(runtime, settings, embedded)
+    page = _assemble(modules, settings, embedded)
     if len(page) > LARGEST:
         raise UserError(
             f"{out}: the page would have {len(page) / 1e6:.1f} MB, more than {LARGEST / 1e6:.0f}. Remedy: use a "
@@ -94,8 +96,8 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
     return len(page)
 
 
-def onnxruntime_web(folder: Path) -> Path:
-    """The folder with onnxruntime-web's files, which npm puts into ``folder``, in exactly the locked version.
+def node_modules(folder: Path) -> Path:
+    """``folder/node_modules``, where npm puts onnxruntime-web and gifenc, in exactly the locked versions.
 
     Raises:
         UserError: there is no npm, or it fails; with the remedy.
@@ -103,7 +105,7 @@ def onnxruntime_web(folder: Path) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise UserError(
-            "npm is not installed, which gets onnxruntime-web for the page. Remedy: install Node.js 20 or newer, with "
+            "npm is not installed, which gets the page's two packages. Remedy: install Node.js 20 or newer, with "
             "npm (Debian and Ubuntu: apt install npm). Nothing else in this repository needs it."
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,12 +116,12 @@ def onnxruntime_web(folder: Path) -> Path:
     if done.returncode:
         told = (done.stderr.strip() or done.stdout.strip()).splitlines()[-8:]
         raise UserError(
-            "npm could not get onnxruntime-web: "
+            "npm could not get the page's two packages: "
             + " / ".join(told)
             + ". Remedy: check the connection to npm's registry "
             f"and run it in {folder} by hand: npm ci"
         )
-    return folder / "node_modules/onnxruntime-web/dist"
+    return folder / "node_modules"
 
 
 class _Finder(nn.Module):
@@ -205,9 +207,10 @@ def _embedded(name: str, content: bytes) -> list[str]:
     ]
 
 
-def _assemble(runtime: Path, settings: dict, embedded: dict[str, list[bytes]]) -> bytes:
+def _assemble(modules: Path, settings: dict, embedded: dict[str, list[bytes]]) -> bytes:
+    runtime = _as_script(modules / RUNTIME / "ort.wasm.bundle.min.mjs", "ort")
     engine = (STATIC / "engine.js").read_text(encoding="utf-8")
-    engine = f'(() => {{\n"use strict";\n{_runtime(runtime)}\n{engine}}})();'
+    engine = f'(() => {{\n"use strict";\n{runtime}\n{engine}}})();'
     view = view_module().replace("export default { render };", "")
     page_script = re.sub(r"^import .*\n", "", (STATIC / "page.js").read_text(encoding="utf-8"), flags=re.M)
     elements = [
@@ -221,34 +224,36 @@ def _assemble(runtime: Path, settings: dict, embedded: dict[str, list[bytes]]) -
     for element in elements:
         done += len(element)
         body += [element, f"<script>loaded({done / total:.3f})</script>"]
-    version = json.loads((runtime.parent / "package.json").read_text(encoding="utf-8"))["version"]
+    version = json.loads((modules / "onnxruntime-web/package.json").read_text(encoding="utf-8"))["version"]
+    gifenc = _as_script(modules / "gifenc/dist/gifenc.esm.js", "gifenc")
     values = {
         "policy": POLICY,
         "style": view_style() + (STATIC / "page.css").read_text(encoding="utf-8"),
         "version": version,
-        "licence": (STATIC / "onnxruntime-web.LICENSE").read_text(encoding="utf-8").strip(),
+        "licences": "\n\n".join(
+            f"{path.stem}\n\n{path.read_text(encoding='utf-8').strip()}"
+            for path in sorted(STATIC.glob("*.LICENSE"))
+        ),
         "settings": json.dumps(settings, separators=(",", ":")).replace("<", "\\u003c"),
         "embedded": "\n".join(body),
         "engine": _script(engine),
+        "gifenc": _script(f"(() => {{\n{gifenc}\n}})();"),
         "script": _script(f"{view}\n{{\n{page_script}\n}}"),
     }
     page = (STATIC / "page.html").read_text(encoding="utf-8")
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], page).encode()
 
 
-def _runtime(folder: Path) -> str:
-    """onnxruntime-web's module as a plain script that calls itself ``globalThis.ort``."""
-    module = (folder / "ort.wasm.bundle.min.mjs").read_text(encoding="utf-8")
-    module = re.sub(r"\n//# sourceMappingURL=.*", "", module).replace("import.meta.url", "location.href")
-    script, count = re.subn(r"export\{([^}]*)\};?\s*$", _as_object, module)
-    if count != 1 or "import.meta" in script:
-        raise UserError(
-            f"{folder}: onnxruntime-web's module is not written as it was. Remedy: use the locked version."
-        )
-    return script
+def _as_script(path: Path, name: str) -> str:
+    """A package's module as a plain script: what it exports is ``globalThis.NAME``.
 
-
-def _as_object(match: re.Match[str]) -> str:
-    """``export{a as b}`` as a property of the page: ``globalThis.ort={b:a}``."""
-    pairs = (item.split(" as ") for item in match[1].split(","))
-    return "globalThis.ort={" + ",".join(f"{names[-1]}:{names[0]}" for names in pairs) + "};"
+    ``export{a as b}`` becomes ``globalThis.NAME={b:a}``.
+    """
+    module = re.sub(r"\n//# sourceMappingURL=.*", "", path.read_text(encoding="utf-8"))
+    module = module.replace("import.meta.url", "location.href")
+    exported = re.search(r"export\{([^}]*)\};?\s*$", module)
+    if exported is None or "import.meta" in module:
+        raise UserError(f"{path}: the module is not written as it was. Remedy: use the locked version.")
+    names = (item.split(" as ") for item in exported[1].split(","))
+    values = ",".join(f"{public}:{own}" for own, public in names)
+    return module[: exported.start()] + f"globalThis.{name}={{{values}}};"

@@ -2,7 +2,7 @@
 
 skeleton.js talks to a model with get, set, on, off and save_changes; here the model draws the picture itself. */
 import { render } from "../skeleton.js";
-import { JOINT, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, squareAround, template } from "../geometry.mjs";
+import { between, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, squareAround, template } from "../geometry.mjs";
 
 const settings = JSON.parse(document.getElementById("settings").textContent);
 const [HEIGHT, WIDTH] = settings.size;
@@ -13,11 +13,12 @@ const LONGEST = 2048; // of a photo's sides, in pixels, beyond which it is made 
 
 const later = () => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve))); // after the next paint
 
+const fromBase64 = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+
 async function embedded(name) {
   const elements = [...document.querySelectorAll(`[data-part="${name}"]`)];
-  const text = atob(elements.map((element) => element.textContent).join(""));
+  const bytes = fromBase64(elements.map((element) => element.textContent).join(""));
   for (const element of elements) element.remove();
-  const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
@@ -85,8 +86,8 @@ function canvas(width, height) {
   return [element, context];
 }
 
-const asPNG = (element) =>
-  new Promise((resolve) => element.toBlob(async (blob) => resolve(new Uint8Array(await blob.arrayBuffer())), "image/png"));
+/* Not by toBlob, which waits for the browser to be idle: a second while a joint is dragged. */
+const asPNG = (element) => fromBase64(element.toDataURL("image/png").split(",")[1]);
 
 /* Colours as planes in [-1, 1]: Float32Array [3, height, width]. */
 function planes(context, width, height) {
@@ -97,18 +98,12 @@ function planes(context, width, height) {
   return values;
 }
 
-const [drawn, drawnContext] = canvas(WIDTH, HEIGHT);
-
-/* The way back, as a PNG file's bytes. */
+/* The way back: red, green, blue and 255 for each pixel. */
 function fromPlanes(values) {
-  const image = drawnContext.createImageData(WIDTH, HEIGHT);
-  for (let at = 0; at < COUNT; at++) {
-    for (let colour = 0; colour < 3; colour++) // Uint8ClampedArray rounds and clamps
-      image.data[4 * at + colour] = (values[colour * COUNT + at] + 1) * 127.5;
-    image.data[4 * at + 3] = 255;
-  }
-  drawnContext.putImageData(image, 0, 0);
-  return asPNG(drawn);
+  const colours = new Uint8ClampedArray(4 * COUNT).fill(255); // which rounds and clamps
+  for (let at = 0; at < COUNT; at++)
+    for (let colour = 0; colour < 3; colour++) colours[4 * at + colour] = (values[colour * COUNT + at] + 1) * 127.5;
+  return colours;
 }
 
 // The generator
@@ -122,7 +117,7 @@ class Person {
     this.heatmaps = [heatmaps(pose, HEIGHT, WIDTH), JOINT_MAPS];
   }
 
-  /* The person in another pose, as a PNG file's bytes. */
+  /* The person in another pose: the picture's colours. */
   async inPose(pose) {
     const { maps, masks } = limbWarps(this.pose, pose, HEIGHT, WIDTH, settings.background);
     const picture = await engine("run", "generator", {
@@ -133,6 +128,13 @@ class Person {
       masks: [masks, [1, 11, HEIGHT, WIDTH]],
     });
     return fromPlanes(picture);
+  }
+
+  /* The same as the bytes of a PNG file. */
+  async pngInPose(pose) {
+    const [element, context] = canvas(WIDTH, HEIGHT);
+    context.putImageData(new ImageData(await this.inPose(pose), WIDTH, HEIGHT), 0, 0);
+    return asPNG(element);
   }
 }
 
@@ -167,7 +169,7 @@ class Model {
     this.busy = true;
     const { asked, pose } = this.state;
     try {
-      this.set("picture", await this.person.inPose(pose));
+      this.set("picture", await this.person.pngInPose(pose));
       this.set("fault", "");
     } catch (error) {
       this.set("fault", String(error.message ?? error));
@@ -192,7 +194,7 @@ function startPoses(person) {
 
 async function show(person, state = {}) {
   leave?.();
-  const picture = await person.inPose(person.pose);
+  const picture = await person.pngInPose(person.pose);
   model = new Model(person, {
     pose: person.pose, start: person.pose, source: person.png, picture,
     poses: startPoses(person), motion: [], steps: 1, joint: "Rwri", size: settings.size,
@@ -210,7 +212,7 @@ function tell(text, fault = false) {
 // People
 
 async function shipped({ name, picture, pose }) {
-  const png = Uint8Array.from(atob(picture), (letter) => letter.charCodeAt(0));
+  const png = fromBase64(picture);
   const [, context] = canvas(WIDTH, HEIGHT);
   context.drawImage(await createImageBitmap(new Blob([png], { type: "image/png" }), { colorSpaceConversion: "none" }), 0, 0);
   return new Person(name, png, planes(context, WIDTH, HEIGHT), pose);
@@ -267,6 +269,45 @@ function offerMotions() {
     });
     document.getElementById("motions").append(button);
   }
+}
+
+// Saving
+
+const ENLARGED = 3, FRAME = 125; // a GIF's pixels for one of the picture's, and milliseconds for each pose
+
+function save(bytes, type, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([bytes], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/* Pixels' numbers, each repeated across and down. */
+function enlarged(numbers) {
+  const width = ENLARGED * WIDTH;
+  return Uint8Array.from({ length: width * ENLARGED * HEIGHT }, (_, at) => {
+    const row = Math.floor(Math.floor(at / width) / ENLARGED), column = Math.floor((at % width) / ENLARGED);
+    return numbers[row * WIDTH + column];
+  });
+}
+
+async function saveMotion() {
+  const { person } = model, keys = model.get("motion");
+  if (keys.length < 2) return tell("Choose a motion, or add two key poses or more: they are what is saved.", true);
+  const encoder = gifenc.GIFEncoder(), poses = between(keys, model.get("steps"), true);
+  for (const [number, pose] of poses.entries()) {
+    tell(`Making picture ${number + 1} of ${poses.length}…`);
+    const colours = await person.inPose(pose), palette = gifenc.quantize(colours, 256);
+    const numbers = enlarged(gifenc.applyPalette(colours, palette));
+    encoder.writeFrame(numbers, ENLARGED * WIDTH, ENLARGED * HEIGHT, { palette, delay: FRAME });
+  }
+  encoder.finish();
+  save(encoder.bytes(), "image/gif", "motion.gif");
+  tell(`Saved ${poses.length} pictures as motion.gif.`);
+}
+
+function offerSaving() {
+  document.getElementById("save-picture").addEventListener("click", () => save(model.get("picture"), "image/png", "picture.png"));
+  document.getElementById("save-motion").addEventListener("click", saveMotion);
 }
 
 // One's own photo
@@ -333,7 +374,7 @@ async function takePhoto(file) {
   const [element, context] = cut(photo, crop, WIDTH, HEIGHT);
   const joints = seen ? intoCrop(pose, crop, settings.size).map((point) => (point && inside(point) ? point : null)) : template(HEIGHT, WIDTH);
   press(null);
-  await show(new Person(file.name, await asPNG(element), planes(context, WIDTH, HEIGHT), joints));
+  await show(new Person(file.name, asPNG(element), planes(context, WIDTH, HEIGHT), joints));
   const count = joints.filter(Boolean).length;
   if (seen) tell(`Found ${count} of 18 joints. The network was trained on drawn people: a photograph is hard for it.`);
   else tell("No person was found. The skeleton stands in the middle; choose a photo that shows the whole body.", true);
@@ -369,6 +410,7 @@ try {
   await stage("Making the first picture", 0.98);
   offerPeople();
   offerMotions();
+  offerSaving();
   takeDrops();
   press(strip.querySelector("button"));
   document.getElementById("all").hidden = false;
