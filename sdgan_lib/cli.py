@@ -249,14 +249,15 @@ class Evaluate:
 class Generate:
     """Make a picture of a person in another pose from a checkpoint, a source image and a pose."""
 
-    checkpoint: Path = RUNS / "sdgan" / "checkpoint.pt"
-    """trained checkpoint"""
+    checkpoint: Path = SHIPPED
+    """trained generator"""
     source: str
-    """the person: name of a picture of the data set, or a picture file (then --source-pose is needed)"""
+    """the person: name of a picture of the data set, or a picture file, a photo say"""
     target: str
     """the pose: name of a picture of the data set, or a JSON file"""
     source_pose: Path | None = None
-    """pose of the source as a JSON file: 18 [x, y] in pixels, null for a missing joint; or OpenPose's, or COCO's"""
+    """pose of the source as a JSON file: 18 [x, y] in pixels, null for a missing joint; or OpenPose's, or COCO's;
+    without it the person of a picture file is found and cut out"""
     size: tuple[int, int] | None = None
     """height and width to which source picture and poses are resized first"""
     out: Path = Path("generated.png")
@@ -288,7 +289,7 @@ class Animate:
     """Make a person move: a GIF of the person of a source image in each pose of a sequence."""
 
     source: str
-    """the person: name of a picture of the data set, or a picture file (then --source-pose is needed)"""
+    """the person: name of a picture of the data set, or a picture file, a photo say"""
     poses: str = "walk"
     """the sequence: one that comes with the repository (see data/poses), or a JSON file"""
     source_pose: Path | None = None

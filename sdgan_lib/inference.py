@@ -2,7 +2,10 @@
 
 import io
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +16,7 @@ from sdgan_lib.batches import pick_device
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.datasets import Split, open_split
 from sdgan_lib.errors import Problem, UserError
+from sdgan_lib.estimation import TRAINED, crop_to_model, find_person
 from sdgan_lib.files import working_folder, write_whole
 from sdgan_lib.generators import Generator
 from sdgan_lib.images import (
@@ -96,10 +100,11 @@ def generate(
 
     Args:
         checkpoint: a run's ``checkpoint.pt``, or an exported ``.safetensors`` file.
-        source: a picture file (with ``source_pose``, a JSON file), or the name of a picture of ``data``.
+        source: a picture file, or the name of a picture of ``data``. Without ``source_pose`` the largest person of the
+            file is found, and cut out (:func:`sdgan_lib.estimation.find_person`).
         target: a JSON pose file in pixels of the source picture, or the name of a picture of ``data``, whose pose is
             brought to the size of the source picture.
-        source_pose: JSON pose file in pixels of the source picture; not needed for a picture of ``data``.
+        source_pose: JSON pose file in pixels of the source picture, which is then taken whole.
         out: picture file to write; its ending chooses the format.
         data: folder of the data set in which names are looked up.
         device: see :func:`sdgan_lib.batches.pick_device`.
@@ -110,17 +115,20 @@ def generate(
     """
     check_writable(out)
     device = pick_device(device)
-    path, pose, found = _find_person(source, source_pose, data)
+    person = _find_source(source, source_pose, data)
     if target.endswith(".json") or os.path.isfile(target):
-        target_pose = read_pose(target)
+        target_pose, target_size = read_pose(target), None
     else:
         part, index = _find(data, target)
-        target_pose = rescale_pose(part.poses[index], part.size, found)
-    _check_place(target, target_pose, found)
+        target_pose, target_size = part.poses[index], part.size
+    _check_place(target, target_pose, target_size or person.size)
     generator = load_generator(checkpoint, device)
-    picture = _read_person(generator, path, found, size)
-    poses = (rescale_pose(joints, found, size or found) for joints in (pose, target_pose))
-    png = render_png(generator, picture, *poses)
+    picture, pose, place = _read_person(generator, person, size)
+    if target_size is None:
+        target_pose = place(target_pose)
+    else:
+        target_pose = rescale_pose(target_pose, target_size, picture.shape[-2:])
+    png = render_png(generator, picture, pose, target_pose)
     with Image.open(io.BytesIO(png)) as made:
         write_picture(out, made)
 
@@ -192,11 +200,11 @@ def animate_files(
     if not 1 <= scale <= LARGEST_SCALE:
         raise UserError(f"--scale {scale}: a whole number of 1 to {LARGEST_SCALE} is wanted")
     device = pick_device(device)
-    path, pose, found = _find_person(source, source_pose, data)
-    poses = fit_poses(read_poses(find_sequence(sequence)), pose)
+    person = _find_source(source, source_pose, data)
+    poses = read_poses(find_sequence(sequence))
     generator = load_generator(checkpoint, device)
-    picture = _read_person(generator, path, found, size)
-    pose, poses = (rescale_pose(joints, found, size or found) for joints in (pose, poses))
+    picture, pose, _ = _read_person(generator, person, size)
+    poses = fit_poses(poses, pose)
     frames = to_uint8(animate(generator, picture, pose, poses))
     if out.suffix.lower() == ".gif":
         write_whole(out, encode_gif(frames, frames_per_second, scale))
@@ -205,21 +213,26 @@ def animate_files(
     write_picture(out, strip.resize((strip.width * scale, strip.height * scale), Image.Resampling.NEAREST))
 
 
-def _find_person(source: str, source_pose: Path | None, data: Path) -> tuple[Path, Tensor, tuple[int, int]]:
-    """File, pose and (height, width) of a source: a picture file with its pose, or a picture of ``data`` by name."""
+class _Source(NamedTuple):
+    """A source's file, its pose in pixels (None: still to be found) and the (height, width) of its picture."""
+
+    path: Path
+    pose: Tensor | None
+    size: tuple[int, int]
+
+
+def _find_source(source: str, source_pose: Path | None, data: Path) -> _Source:
+    """A picture file, with its pose's file or without, or a picture of ``data`` by its name."""
     path, pose = Path(source), None
     if not os.path.isfile(source):
         path, pose = find_picture(data, source)
     if source_pose is not None:
         pose = read_pose(source_pose)
-    if pose is None:
-        raise UserError(
-            f"{source}: the pose of a picture file is unknown. Remedy: give it with --source-pose."
-        )
     with opened(path) as file:
-        found = upright_size(file)
-    _check_place(source_pose or source, pose, found)
-    return path, pose, found
+        size = upright_size(file)
+    if pose is not None:
+        _check_place(source_pose or source, pose, size)
+    return _Source(path, pose, size)
 
 
 def _check_place(origin: str | Path, pose: Tensor, size: tuple[int, int]) -> None:
@@ -229,15 +242,30 @@ def _check_place(origin: str | Path, pose: Tensor, size: tuple[int, int]) -> Non
 
 
 def _read_person(
-    generator: Generator, path: Path, found: tuple[int, int], size: tuple[int, int] | None
-) -> Tensor:
-    """A source picture ``[3, H, W]``, of (height, width) ``found``, resized to ``size`` if given."""
-    _check_size(generator, size or found, path if size is None else Path("--size"))
-    with opened(path) as file:
+    generator: Generator, source: _Source, size: tuple[int, int] | None
+) -> tuple[Tensor, Tensor, Callable[[Tensor], Tensor]]:
+    """Picture ``[3, H, W]`` and pose of a source, and what brings other points of its file there.
+
+    With its pose known, the whole picture, resized to ``size`` if given. Otherwise the person is found in it, and what
+    is around it is cut off, see :func:`sdgan_lib.estimation.crop_to_model`.
+    """
+    photo = source.pose is None
+    own = TRAINED if photo else source.size
+    _check_size(generator, size or own, source.path if size is None else Path("--size"))
+    with opened(source.path) as file:
         picture = decode(file)
+    if photo:
+        person = find_person(picture)
+        if person is None:
+            message = "nobody was found in it"
+            remedy = "choose a photo of one person, from head to foot, or give the pose with --source-pose"
+            raise UserError(Problem(source.path, message, remedy))
+        cropped = crop_to_model(picture, person.pose, size or own)
+        return cropped.picture, cropped.pose, cropped.crop.to
     if size is not None:
         picture = picture.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return from_uint8(pixels(picture))
+    place = partial(rescale_pose, from_size=source.size, to_size=size or own)
+    return from_uint8(pixels(picture)), place(source.pose), place
 
 
 def _check_size(generator: Generator, size: tuple[int, int], origin: Path) -> None:

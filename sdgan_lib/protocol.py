@@ -10,6 +10,7 @@ import reprlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -463,6 +464,33 @@ def _is_coordinate(value: object) -> bool:
     return type(value) in (int, float) and abs(value) <= FARTHEST
 
 
-def write_pose(pose: Tensor, path: str | Path) -> None:
-    """Write a pose ``[18, 2]`` as a list of 18 ``[x, y]``, which :func:`read_pose` reads."""
-    write_whole(path, json.dumps(points_of(pose), allow_nan=False) + "\n")
+PoseForm = Literal["points", "openpose", "coco"]
+"""How :func:`write_pose` writes a pose; :func:`read_pose` tells the three apart by what they hold."""
+
+
+def write_pose(pose: Tensor, path: str | Path, form: PoseForm = "points") -> None:
+    """Write a pose ``[18, 2]`` as JSON that :func:`read_pose` reads.
+
+    Args:
+        pose: (x, y) in pixels, NaN where a joint is missing.
+        path: file to write, by :func:`sdgan_lib.files.whole`.
+        form: a list of 18 ``[x, y]``; what OpenPose writes for one person with its 18 joints (COCO); or a list with one
+            COCO annotation of 17 key points, which have no neck: read again it lies between the shoulders.
+
+    Raises:
+        ValueError: for another shape or form.
+    """
+    points = points_of(pose)
+    if form == "points":
+        content: object = points
+    elif form == "openpose":
+        numbers = [value for point in points for value in (*(point or (0, 0)), float(point is not None))]
+        content = {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": numbers}]}
+    elif form == "coco":
+        chosen = [points[joint] for joint in COCO_17]
+        numbers = [value for point in chosen for value in (*(point or (0, 0)), 2 * (point is not None))]
+        found = sum(point is not None for point in chosen)
+        content = [{"category_id": 1, "num_keypoints": found, "keypoints": numbers}]
+    else:
+        raise ValueError(f"form must be one of {', '.join(get_args(PoseForm))}, not {form!r}")
+    write_whole(path, json.dumps(content, allow_nan=False) + "\n")

@@ -15,8 +15,10 @@ from sdgan_lib.checkpoints import load_checkpoint
 from sdgan_lib.cli import Check, main
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.errors import UserError
+from sdgan_lib.estimation import crop_to_model, find_person
 from sdgan_lib.evaluation import REFERENCES, evaluate, of_generator
 from sdgan_lib.generators import make_generator
+from sdgan_lib.images import to_uint8
 from sdgan_lib.motion import WALK, read_poses, write_poses
 from sdgan_lib.presets import PRESETS
 from sdgan_lib.protocol import read_pose, write_pose
@@ -192,6 +194,44 @@ def test_animate_by_name_and_by_files_and_as_a_strip(run, people, tmp_path):
         assert image.size == (12 * 64, 128)
         cut = torch.tensor(np.asarray(image)[:, 5 * 64 : 6 * 64].astype(int))
     assert (sixth[1::3, 1::3] - cut).abs().float().mean() < 4, "frames of the strip are those of the GIF"
+
+
+def test_a_photo_needs_no_pose(people, tmp_path, capsys):
+    """The person is found in a larger picture and cut out as if it were one of the data set's."""
+    test = PersonPairs(people, "test", pairs="all")
+    item, last = test[0], test[len(test) - 1]
+    with Image.open(people / "people-dataset" / "test" / item["source_name"]) as small:
+        photo = Image.new("RGB", (900, 600), (90, 120, 90))
+        photo.paste(small.resize((256, 512), Image.Resampling.BICUBIC), (500, 60))
+    photo.save(tmp_path / "me.jpg", quality=95)
+    common = ["--checkpoint", "data/checkpoints/sdgan.safetensors", "--data", str(people), "--device", "cpu"]
+
+    def made(source, *options):
+        assert main([*options, "--source", str(source), "--out", str(tmp_path / "made.png"), *common]) == 0
+        with Image.open(tmp_path / "made.png") as image:
+            return np.asarray(image).astype(float)
+
+    by_name = ["generate", "--target", item["target_name"]]
+    photographed, named = made(tmp_path / "me.jpg", *by_name), made(item["source_name"], *by_name)
+    assert photographed.shape == named.shape == (128, 64, 3)
+    far = np.abs(made(last["source_name"], *by_name) - named).mean()
+    assert np.abs(photographed - named).mean() < 0.6 * far, "much the same picture as with its own pose"
+
+    # a pose in pixels of the photo lands where the person stands: its own pose changes little
+    write_pose((item["source_pose"] + 0.5) * 4 - 0.5 + torch.tensor([500, 60]), tmp_path / "there.json")
+    still = made(tmp_path / "me.jpg", "generate", "--target", str(tmp_path / "there.json"))
+    with Image.open(tmp_path / "me.jpg") as photo:
+        cropped = to_uint8(crop_to_model(photo, find_person(photo).pose).picture).astype(float)
+    assert np.abs(still - cropped).mean() < 13
+    assert made(tmp_path / "me.jpg", "animate", "--scale", "1").shape == (128, 12 * 64, 3)
+
+    Image.new("RGB", (300, 200), "grey").save(tmp_path / "nobody.png")
+    for command in (by_name, ["animate"]):
+        arguments = [*command, "--source", str(tmp_path / "nobody.png"), "--out", str(tmp_path / "none.png")]
+        assert main([*arguments, *common]) == 1
+        err = capsys.readouterr().err
+        assert "nobody.png: nobody was found in it. Remedy: " in err and "--source-pose" in err
+    assert not (tmp_path / "none.png").exists()
 
 
 @pytest.mark.parametrize(

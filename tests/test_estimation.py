@@ -14,20 +14,27 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
 from data.checkpoints.movenet import convert as converter
 from sdgan_lib import estimation
+from sdgan_lib.datasets import open_split
 from sdgan_lib.errors import UserError
 from sdgan_lib.estimation import (
     COUNTED,
+    LIGHTNING,
     MOVENET_JOINTS,
     SHIPPED,
     VARIANTS,
     Found,
     MoveNet,
+    Person,
     PoseEstimator,
+    crop_to_model,
+    find_people,
+    find_person,
     head_size,
     load_estimator,
     pck,
@@ -35,12 +42,16 @@ from sdgan_lib.estimation import (
     same_padding,
     torso_length,
 )
-from sdgan_lib.images import read_picture
-from sdgan_lib.pose import FACE, JOINT, flip_pose
+from sdgan_lib.images import decode, from_uint8, opened, pixels, read_picture
+from sdgan_lib.pose import FACE, JOINT, REQUIRED, body_size, flip_pose, rescale_pose, visible
 from sdgan_lib.protocol import read_annotations, stop
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "tests/reference/movenet.safetensors"
+REFERENCES = {
+    "thunder": (SHIPPED, REFERENCE),
+    "lightning": (LIGHTNING, REFERENCE.with_stem("movenet-lightning")),
+}
 TEST = ROOT / "data/people/people-dataset/test"
 STANDING = torch.tensor([
     (32, 18), (32, 28), (23, 29), (20, 43), (19, 57), (41, 29), (44, 43), (46, 56), (27, 60), (26, 85),
@@ -61,8 +72,12 @@ def reference():
 # ------------------------------------------------------------------------------------------------- the network
 
 
-def test_the_network_is_the_published_graph(estimator, reference):
-    pictures = converter.squares(reference["pictures"], 256)
+@pytest.mark.parametrize("variant", REFERENCES)
+def test_the_network_is_the_published_graph(variant):
+    weights, made = REFERENCES[variant]
+    estimator, reference = load_estimator(weights), load_file(made)
+    assert estimator.size == VARIANTS[variant].size
+    pictures = converter.squares(reference["pictures"], estimator.size)
     with torch.inference_mode():  # the graph's 1 / 127.5 is rounded to half precision, ours is not
         maps = estimator.network(
             torch.from_numpy(pictures).permute(0, 3, 1, 2) * float(np.float16(1 / 127.5)) - 1
@@ -313,9 +328,9 @@ def test_poses_that_do_not_belong_together_are_refused():
 
 def test_the_card_says_what_the_file_is():
     card = (SHIPPED.parent / "README.md").read_text(encoding="utf-8")
-    digest = hashlib.sha256(SHIPPED.read_bytes()).hexdigest()
-    assert digest == VARIANTS["thunder"].digest and f"| `{SHIPPED.name}` | SHA-256 `{digest}`" in card
-    assert VARIANTS["lightning"].digest in card
+    for variant, path in (("thunder", SHIPPED), ("lightning", LIGHTNING)):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert digest == VARIANTS[variant].digest and f"| `{path.name}` | SHA-256 `{digest}`" in card
     assert "Apache License" in (SHIPPED.parent / "LICENSE").read_text(encoding="utf-8")
 
 
@@ -466,3 +481,287 @@ def test_a_network_that_is_not_the_graph_is_not_written(estimator, reference):
     assert converter.check(estimator.network, expected, pictures) < 1e-3
     with pytest.raises(UserError, match="joints of the network are not those of the graph"):
         converter.check(estimator.network, {"joints": expected["joints"] + 0.002}, pictures)
+
+
+# ---------------------------------------------------------------------------------------------------- photographs
+
+
+def photo(size: tuple[int, int], *places: tuple[int, int, int, int]) -> tuple[Image.Image, torch.Tensor]:
+    """Held-out people pasted into a larger picture, and their poses ``[N, 18, 2]`` in its pixels.
+
+    Args:
+        size: (width, height) of the picture, a panorama.
+        places: for each person its number in the held-out split, left, top, height in pixels.
+    """
+    part = open_split("data/people", "test")
+    with Image.open(ROOT / "data/render/panoramas/venice.png") as file:
+        picture = file.convert("RGB").resize(size)
+    poses = []
+    for index, left, top, height in places:
+        with Image.open(part.image_path(index)) as file:
+            picture.paste(file.resize((height // 2, height), Image.Resampling.BICUBIC), (left, top))
+        poses.append(
+            rescale_pose(part.poses[index], part.size, (height, height // 2)) + torch.tensor([left, top])
+        )
+    return picture, torch.stack(poses)
+
+
+def error(person: Person, pose: torch.Tensor) -> float:
+    """Median distance of joints that both have, as a share of the pose's body size."""
+    return float((person.pose - pose).norm(dim=-1).nanmedian() / body_size(pose))
+
+
+@pytest.mark.parametrize("size, place", [
+    ((64, 128), (21, 0, 0, 128)),
+    ((500, 900), (260, 40, 60, 800)),
+    ((900, 500), (400, 610, 90, 390)),
+    ((3000, 2000), (90, 300, 400, 1500)),
+    ((1600, 1200), (641, 900, 700, 330)),
+    ((600, 2400), (260, 100, 1600, 640)),
+    ((2600, 1700), (21, 1900, 1100, 240)),
+])  # fmt: skip
+def test_a_person_is_found_wherever_it_stands(estimator, size, place):
+    picture, (pose,) = photo(size, place)
+    person = find_person(picture, estimator)
+    assert person is not None and person.certainty > estimation.CERTAIN
+    assert error(person, pose) < 0.12
+    there = visible(pose)
+    assert (visible(person.pose) & there).sum() >= 0.8 * there.sum()
+    assert torch.equal(visible(person.pose), person.scores >= estimation.LEAST_SCORE)
+    assert 0.7 < person.extent / float(nan_range(pose).max()) < 1.3
+
+
+def nan_range(pose):
+    there = pose[visible(pose)]
+    return there.amax(0) - there.amin(0)
+
+
+def test_looking_closer_makes_it_more_exact(estimator):
+    picture, (pose,) = photo((1600, 1200), (641, 900, 500, 420))
+    whole = estimator(from_uint8(pixels(picture))[None]).pose[0]
+    assert error(find_person(picture, estimator), pose) < 0.6 * error(
+        Person(whole, torch.ones(18), 1.0), pose
+    )
+
+
+def test_everybody_is_found_once_the_largest_first(estimator):
+    places = [(21, 20, 300, 300), (260, 320, 60, 620), (400, 760, 200, 450), (641, 1050, 360, 340)]
+    picture, poses = photo((1300, 800), *places)
+    people = find_people(picture, estimator)
+    nearest = [min(range(4), key=lambda i: error(person, poses[i])) for person in people]
+    assert sorted(nearest) == [0, 1, 2, 3]
+    assert nearest[0] == 1
+    for person, i in zip(people, nearest, strict=True):
+        assert error(person, poses[i]) < 0.15
+    assert error(find_person(picture, estimator), poses[1]) < 0.15
+
+
+def test_the_same_person_is_not_found_twice(estimator, monkeypatch):
+    picture, (pose,) = photo((900, 700), (21, 300, 100, 500))
+    views = [estimation._View(280, 80, 540), estimation._View(250, 90, 500), estimation._View(200, 0, 690)]
+    monkeypatch.setattr(estimation, "_candidates", lambda *_: views)
+    people = find_people(picture, estimator)
+    assert len(people) == 1 and error(people[0], pose) < 0.12
+
+
+@pytest.mark.parametrize("certainty, size, there", [(0.41, 50, True), (0.39, 50, False), (0.9, 48, False)])
+def test_who_is_uncertain_or_tiny_is_nobody(estimator, monkeypatch, certainty, size, there):
+    pose = STANDING[0] * size / float(nan_range(STANDING[0]).max())
+    person = Person(pose, torch.full((18,), certainty), certainty)
+    monkeypatch.setattr(estimation, "_candidates", lambda *_: [estimation._View(0, 0, 9)])
+    monkeypatch.setattr(estimation, "_closer", lambda *_: person)
+    assert (find_person(Image.new("RGB", (800, 600)), estimator) is person) == there
+
+
+def test_each_look_is_closer(estimator, monkeypatch):
+    picture, _ = photo((1600, 1200), (641, 900, 500, 420))
+    view = estimation._View(700, 300, 900)
+    several = estimation._closer(picture, view, estimator)
+    monkeypatch.setattr(estimation, "MOST_LOOKS", 1)
+    assert estimation._closer(picture, view, estimator).certainty < several.certainty
+
+
+def test_nobody_is_told_as_nobody(estimator):
+    with Image.open(ROOT / "data/render/panoramas/venice.png") as file:
+        empty = file.convert("RGB")
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8))
+    for picture in (
+        empty.resize((700, 500)),
+        noise,
+        Image.new("RGB", (20, 20)),
+        Image.new("RGB", (1, 7), "white"),
+    ):
+        assert find_person(picture, estimator) is None and find_people(picture, estimator) == []
+
+
+def test_a_body_that_is_cut_off_lacks_joints(estimator):
+    """Head and shoulders to the hips: a person all the same, whose legs are missing."""
+    picture, (pose,) = photo((256, 512), (260, 0, 0, 512))
+    person = find_person(picture.crop((0, 0, 256, 290)), estimator)
+    assert person is not None
+    assert error(person, pose) < 0.15
+    legs = [JOINT[name] for name in ("Rkne", "Lkne", "Rank", "Lank")]
+    assert (person.scores[legs] < person.scores[[JOINT["Rsho"], JOINT["Lsho"]]].min()).all()
+    assert visible(person.pose)[legs].sum() < 4
+
+
+@pytest.mark.parametrize(
+    "kind", [1, 2, 3, 4, 5, 6, 7, 8, "L.jpg", "CMYK.jpg", "RGBA.webp", "16.png", "P.png"]
+)
+def test_photos_of_every_kind(estimator, tmp_path, kind):
+    """Turned as EXIF says, grey, CMYK, transparent, of 16 bits, with a palette."""
+    picture, (pose,) = photo((400, 600), (260, 60, 40, 520))
+    path = tmp_path / (kind if isinstance(kind, str) else "turned.jpg")
+    if isinstance(kind, int):
+        back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # what undoes each orientation
+        stored = picture if kind == 1 else picture.transpose(Image.Transpose(back[kind]))
+        exif = Image.Exif()
+        exif[0x112] = kind
+        stored.save(path, exif=exif, quality=95)
+    elif kind == "16.png":
+        Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(path)
+    elif kind == "RGBA.webp":
+        picture.putalpha(255)
+        picture.save(path, quality=95)
+    else:
+        picture.convert(path.stem).save(path)
+    with opened(path) as file:
+        shown = decode(file)
+    assert shown.size == (400, 600) and shown.mode == "RGB"
+    person = find_person(shown, estimator)
+    assert person is not None and error(person, pose) < 0.15
+
+
+def test_a_picture_of_twelve_thousand_pixels_and_one_of_twenty(estimator):
+    small, (pose,) = photo((1200, 500), (260, 500, 20, 460))
+    person = find_person(small.resize((12_000, 5_000), Image.Resampling.NEAREST), estimator)
+    assert person is not None and error(person, rescale_pose(pose, (500, 1200), (5_000, 12_000))) < 0.12
+    tiny, (pose,) = photo((64, 128), (260, 0, 0, 128))
+    tiny = tiny.resize((20, 40), Image.Resampling.BOX)
+    person = find_person(tiny, estimator)
+    assert person is None or error(person, rescale_pose(pose, (128, 64), (40, 20))) < 0.5
+
+
+class Marks(torch.nn.Module):
+    """In the network's place: the picture itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, square):
+        return square
+
+
+@pytest.mark.parametrize(
+    "view", [(10, 20, 64), (-30, -50, 400), (100, 40, 257), (-3, -7, 2900), (1111, 555, 1777)]
+)
+def test_a_view_shows_what_is_there(view):
+    """A bright spot is seen where the view says that it is, also beyond borders and where whole blocks are averaged."""
+    width, height = 2600, 2100
+    left, top, side = view
+    x, y = (
+        max(0, left) + min(width - max(0, left), side) * 0.4,
+        max(0, top) + min(height - max(0, top), side) * 0.55,
+    )
+    if left < 0:
+        x = (left + side) * 0.4
+    if top < 0:
+        y = (top + side) * 0.55
+    x, y = min(x, width - 20), min(y, height - 20)
+    ys, xs = np.mgrid[0:height, 0:width]
+    spot = np.exp(-((xs - x) ** 2 + (ys - y) ** 2) / (2 * (0.03 * side) ** 2))
+    picture = Image.fromarray((255 * spot).astype(np.uint8)).convert("RGB")
+    shown, taken = estimation._look(picture, estimation._View(*view), PoseEstimator(Marks(), 192))
+    light = (shown[0, 0].double() + 1).clamp(min=0.05) - 0.05
+    centre = (torch.arange(192).double() + 0.5) / 192
+    found = light.sum(0) @ centre / light.sum(), light.sum(1) @ centre / light.sum()
+    place = [
+        share * taken.side - 0.5 + start for share, start in zip(found, (taken.left, taken.top), strict=True)
+    ]
+    assert abs(place[0] - x) < 0.0006 * side + 0.1 and abs(place[1] - y) < 0.0006 * side + 0.1
+    assert taken.left <= left and taken.top <= top
+    assert taken.left + taken.side >= left + side and taken.side <= side + 2 * max(1, side // 576)
+
+
+# ---------------------------------------------------------------------------------------------------- crops
+
+
+@pytest.mark.parametrize("size", [(128, 64), (256, 128), (96, 48)])
+@pytest.mark.parametrize("place", [(260, 60, 40, 520), (21, 500, 300, 333), (641, 0, 250, 350)])
+def test_a_person_is_cropped_to_where_training_has_it(size, place):
+    picture, (pose,) = photo((800, 600), place)
+    cropped = crop_to_model(picture, pose, size)
+    assert cropped.picture.shape == (3, *size) and cropped.picture.abs().max() <= 1
+    share = cropped.pose / torch.tensor([size[1], size[0]])
+    assert float(body_size(cropped.pose)) / size[0] == pytest.approx(estimation.BODY_SIZE, rel=1e-4)
+    ankles = cropped.pose[[JOINT["Rank"], JOINT["Lank"]], 1].nan_to_num(-1).max()
+    assert float(ankles) / size[0] == pytest.approx(estimation.GROUND, abs=1e-4)
+    xs = share[visible(cropped.pose), 0]
+    assert float(xs.min() + xs.max()) == pytest.approx(1 - 1 / size[1], abs=1e-4)
+    torch.testing.assert_close(cropped.crop.back(cropped.pose)[visible(cropped.pose)], pose[visible(cropped.pose)],
+                               atol=0.01, rtol=0)  # fmt: skip
+
+
+def test_training_pictures_are_left_nearly_as_they_are():
+    """What is measured on the training pictures: a crop of a picture of theirs is most of that picture."""
+    part = open_split("data/people", "test")
+    moved = []
+    for i in range(0, 1000, 5):
+        if visible(part.poses[i])[[*REQUIRED, JOINT["Rank"], JOINT["Lank"]]].all():
+            crop = crop_to_model(Image.new("RGB", (64, 128)), part.poses[i]).crop
+            moved.append([crop.left, crop.top, crop.scale])
+    middle = torch.tensor(moved).median(0).values
+    assert middle[:2].abs().max() < 2 and abs(middle[2] - 1) < 0.03
+
+
+def test_points_of_the_picture_lie_on_the_same_things_of_the_photo():
+    """A spot of the photo is seen in the crop where ``to`` says, and ``back`` finds it, within half a pixel."""
+    pose = STANDING[0] * 4 + torch.tensor([200.0, 70.0])
+    spots = torch.tensor([[325.0, 180.0], [300.5, 411.25], [350.0, 300.0]])
+    ys, xs = np.mgrid[0:600, 0:800]
+    for x, y in spots.tolist():
+        light = np.exp(-((xs - x) ** 2 + (ys - y) ** 2) / (2 * 6.0**2))
+        cropped = crop_to_model(Image.fromarray((255 * light).astype(np.uint8)).convert("RGB"), pose)
+        seen = (cropped.picture[0].double() + 1).clamp(min=0.05) - 0.05
+        rows, columns = torch.arange(128).double(), torch.arange(64).double()
+        found = torch.stack([seen.sum(0) @ columns, seen.sum(1) @ rows]) / seen.sum()
+        torch.testing.assert_close(cropped.crop.back(found), torch.tensor([x, y]).double(), atol=0.2, rtol=0)
+        torch.testing.assert_close(cropped.crop.to(torch.tensor([x, y]).double()), found, atol=0.15, rtol=0)
+
+
+def test_beyond_the_borders_the_outermost_pixels_go_on():
+    red = Image.new("RGB", (38, 72), "red")
+    cropped = crop_to_model(red, STANDING[0] * 0.6)
+    assert cropped.crop.left < -0.5 and cropped.crop.top < -0.5
+    assert cropped.crop.left + 64 / cropped.crop.scale > 38.5
+    assert cropped.crop.top + 128 / cropped.crop.scale > 72.5
+    assert (cropped.picture[0] > 0.99).all() and (cropped.picture[1:] < -0.99).all()
+
+
+def test_what_a_person_lacks_does_not_stop_the_crop():
+    picture, (pose,) = photo((800, 600), (260, 60, 40, 520))
+    whole = crop_to_model(picture, pose)
+    upper = pose.clone()
+    upper[[JOINT[name] for name in ("Rkne", "Lkne", "Rank", "Lank")]] = torch.nan
+    cropped = crop_to_model(picture, upper)
+    hips = cropped.pose[[JOINT["Rhip"], JOINT["Lhip"]], 1].mean() / 128
+    assert float(hips) == pytest.approx(estimation.HIPS, abs=1e-4) and cropped.crop.scale == whole.crop.scale
+    upper[[JOINT["Rhip"], JOINT["Lhip"]]] = torch.nan
+    cropped = crop_to_model(picture, upper)
+    assert cropped.crop.scale == pytest.approx(whole.crop.scale, rel=0.25)
+    assert float(cropped.pose[JOINT["neck"], 1]) / 128 == pytest.approx(estimation.NECK, abs=1e-4)
+    upper[JOINT["neck"]] = torch.nan
+    with pytest.raises(
+        UserError, match=r"neither a hip and a shoulder .* nor a neck and a face.*--source-pose"
+    ):
+        crop_to_model(picture, upper)
+
+
+def test_joints_outside_the_crop_are_missing():
+    picture, (pose,) = photo((800, 600), (260, 200, 40, 520))
+    pose[JOINT["Rwri"], 0] -= 300
+    pose[JOINT["Lwri"], 0] += 300
+    cropped = crop_to_model(picture, pose)
+    assert not visible(cropped.pose)[[JOINT["Rwri"], JOINT["Lwri"]]].any()
+    assert torch.equal(visible(cropped.pose)[list(REQUIRED)], visible(pose)[list(REQUIRED)])

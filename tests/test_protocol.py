@@ -129,6 +129,27 @@ def test_coco(tmp_path: Path, wrap: Callable[[dict], object]) -> None:
     assert read(tmp_path, wrap({"keypoints": numbers}))[JOINT["neck"]].isnan().all()
 
 
+@pytest.mark.parametrize("form", ["points", "openpose", "coco"])
+def test_every_form_that_is_written_is_read(tmp_path: Path, form: str) -> None:
+    pose = torch.tensor(POINTS).float() + torch.rand(18, 2, generator=torch.Generator().manual_seed(0))
+    pose[JOINT["neck"]] = (
+        pose[JOINT["Rsho"]] + pose[JOINT["Lsho"]]
+    ) / 2  # where COCO, which has none, puts it
+    pose[[JOINT["Rwri"], JOINT["Lear"]]] = torch.nan
+    path = tmp_path / "pose.json"
+    write_pose(pose, path, form)
+    torch.testing.assert_close(read_pose(path), pose, equal_nan=True, atol=1e-3, rtol=0)
+    kind = {"points": (list, 18), "openpose": (dict, 2), "coco": (list, 1)}[form]
+    found = json.loads(path.read_text())
+    assert (type(found), len(found)) == kind
+
+
+def test_another_form_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="points, openpose, coco, not 'openPose'"):
+        write_pose(torch.zeros(18, 2), tmp_path / "pose.json", "openPose")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
