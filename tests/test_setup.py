@@ -188,6 +188,8 @@ def test_second_call_does_not_reinstall(house: House) -> None:
     assert call.endswith("tests notebooks -k warp")
     _, calls = house.make("bench", "ARGS=--parts step")
     assert calls == ["-m benchmarks --parts step"]
+    _, calls = house.make("page")
+    assert calls == ["-m sdgan_lib page"]
     _, calls = house.make("lint")
     assert calls == ["-m ruff check", "-m ruff format --check"]
     _, calls = house.make("format")

@@ -1,5 +1,7 @@
 """The generator as an ONNX graph, run by onnxruntime, beside PyTorch's on held-out pairs."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from sdgan_lib.cli import main as command
 from sdgan_lib.errors import UserError
 from sdgan_lib.evaluation import held_out
 from sdgan_lib.generators import GeneratorConfig, make_generator
-from sdgan_lib.studio.export import INPUTS, graph_inputs
+from sdgan_lib.studio.export import INPUTS, export_onnx, graph_inputs
 
 pytest.importorskip("onnx", reason="the extra page is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra page is not installed")
@@ -60,12 +62,18 @@ def test_the_file_is_as_small_as_the_exported_weights(graph):
 
 
 def test_another_system_is_refused(tmp_path):
-    from sdgan_lib.studio.export import export_onnx
-
     for config in (
         GeneratorConfig(system="deformable", width=2, depth=4),
         GeneratorConfig(system="sdgan", width=4, depth=4),
     ):
         with pytest.raises(UserError, match="composition"):
             export_onnx(make_generator(config), tmp_path / "graph.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_extra_it_is_named_with_the_remedy(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    assert command(["export", str(SHIPPED), str(tmp_path / "graph.onnx")]) == 1
+    told = capsys.readouterr().err
+    assert "onnxscript" in told and "pip install -e '.[page]'" in told
     assert not list(tmp_path.iterdir())

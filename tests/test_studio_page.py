@@ -9,6 +9,7 @@ import shutil
 import statistics
 import subprocess
 import time
+from base64 import b64encode
 from io import BytesIO
 
 import numpy as np
@@ -54,6 +55,12 @@ PIXELS = """async (which) => {
   const context = canvas.getContext("2d");
   context.drawImage(image, 0, 0);
   return [...context.getImageData(0, 0, 64, 128).data];
+}"""
+
+DROP = """(png) => {
+  const bytes = Uint8Array.from(atob(png), (letter) => letter.charCodeAt(0)), dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], "sky.png", { type: "image/png" }));
+  document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
 }"""
 
 POSE = """() => [...document.querySelectorAll("[data-joint]")].map((joint) =>
@@ -330,9 +337,7 @@ def test_what_is_no_photo_of_a_person_is_said_and_the_studio_goes_on(opened):
     assert np.array_equal(pixels(page), before)
     content = BytesIO()
     Image.new("RGB", (400, 300), (90, 120, 160)).save(content, "PNG")
-    page.locator("#photo").set_input_files(
-        {"name": "sky.png", "mimeType": "image/png", "buffer": content.getvalue()}
-    )
+    page.evaluate(DROP, b64encode(content.getvalue()).decode())
     page.locator("#told", has_text="No person").wait_for(timeout=60_000)
     rest(page)
     assert visible(pose_of(page)).all(), "a template skeleton is there to be placed"

@@ -203,6 +203,7 @@ async function show(person, state = {}) {
   leave = render({ model, el: document.getElementById("studio") });
 }
 
+const INVITATION = "Choose a person, or a photo of your own: it may be dropped anywhere on this page.";
 const told = document.getElementById("told");
 function tell(text, fault = false) {
   told.textContent = text;
@@ -243,7 +244,7 @@ function offerPeople() {
     button.append(image);
     button.addEventListener("click", async () => {
       press(button);
-      tell("");
+      tell(INVITATION);
       await show(await shipped(entry));
     });
     strip.append(button);
@@ -411,6 +412,7 @@ try {
   offerPeople();
   offerMotions();
   offerSaving();
+  tell(INVITATION);
   takeDrops();
   press(strip.querySelector("button"));
   document.getElementById("all").hidden = false;
