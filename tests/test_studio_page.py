@@ -27,6 +27,7 @@ from sdgan_lib.images import to_uint8
 from sdgan_lib.inference import find_picture
 from sdgan_lib.motion import SEQUENCES, fit_poses, read_poses
 from sdgan_lib.pose import JOINT, JOINTS, visible
+from sdgan_lib.protocol import read_pose
 from sdgan_lib.studio.page import LARGEST
 
 GEOMETRY = ROOT / "sdgan_lib/studio/geometry.mjs"
@@ -266,6 +267,29 @@ def test_people_and_motions_can_be_chosen(opened):
     page.locator('[data-tool="play"]').click()
     rest(page)
     assert torch.equal(pose_of(page).nan_to_num(-9), before.nan_to_num(-9))
+
+
+@pytest.mark.slow
+def test_a_pose_is_saved_and_taken_back(opened, tmp_path):
+    page = opened()
+    drag(page, "Rwri", -40, -120)
+    pose, picture = pose_of(page), pixels(page)
+    with page.expect_download() as download:
+        page.locator("#save-pose").click()
+    file = tmp_path / "pose.json"
+    download.value.save_as(file)
+    torch.testing.assert_close(read_pose(file), pose, atol=1e-3, rtol=0, equal_nan=True)
+    page.locator('[data-tool="reset"]').click()
+    rest(page)
+    assert not np.array_equal(pixels(page), picture)
+    page.locator("#photo").set_input_files(file)
+    page.locator("#told", has_text="The pose of").wait_for()
+    rest(page)
+    assert np.array_equal(pixels(page), picture)
+    file.write_text("[[1, 2]]")
+    page.locator("#photo").set_input_files(file)
+    page.locator("#told.fault", has_text="A pose is a list of 18").wait_for()
+    assert np.array_equal(pixels(page), picture)
 
 
 @pytest.mark.slow

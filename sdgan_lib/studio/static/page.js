@@ -161,6 +161,13 @@ class Model {
     this.listeners[name] = this.listeners[name].filter((other) => other !== listener);
   }
 
+  /* A pose that does not come from the view. */
+  become(pose) {
+    this.set("pose", pose);
+    this.set("asked", this.state.asked + 1);
+    this.save_changes();
+  }
+
   save_changes() {
     if (this.state.asked !== this.state.answered && !this.busy) this.answer();
   }
@@ -203,7 +210,7 @@ async function show(person, state = {}) {
   leave = render({ model, el: document.getElementById("studio") });
 }
 
-const INVITATION = "Choose a person, or a photo of your own: it may be dropped anywhere on this page.";
+const INVITATION = "Choose a person, or drop a photo of your own, or a pose that you saved, on this page.";
 const told = document.getElementById("told");
 function tell(text, fault = false) {
   told.textContent = text;
@@ -228,9 +235,9 @@ function press(chosen) {
 
 function offerPeople() {
   const input = document.createElement("input");
-  Object.assign(input, { type: "file", accept: "image/*", id: "photo" });
+  Object.assign(input, { type: "file", accept: "image/*,.json", id: "photo" });
   input.addEventListener("change", () => {
-    if (input.files[0]) takePhoto(input.files[0]);
+    if (input.files[0]) take(input.files[0]);
     input.value = ""; // the same file may be chosen again
   });
   const label = document.createElement("label");
@@ -308,6 +315,7 @@ async function saveMotion() {
 
 function offerSaving() {
   document.getElementById("save-picture").addEventListener("click", () => save(model.get("picture"), "image/png", "picture.png"));
+  document.getElementById("save-pose").addEventListener("click", () => save(JSON.stringify(model.get("pose")), "application/json", "pose.json"));
   document.getElementById("save-motion").addEventListener("click", saveMotion);
 }
 
@@ -317,6 +325,8 @@ function offerSaving() {
 function cut(picture, box, width, height) {
   const [element, context] = canvas(width, height);
   const across = width / box.width, down = height / box.height;
+  context.fillStyle = "#fff"; // behind what is transparent
+  context.fillRect(0, 0, width, height);
   context.drawImage(picture, -box.left * across, -box.top * down, picture.width * across, picture.height * down);
   const clamp = (value, most) => Math.min(Math.max(Math.round(value), 0), most);
   const left = clamp(Math.ceil(-box.left * across), width - 1), right = clamp(Math.floor((picture.width - box.left) * across), width);
@@ -342,6 +352,21 @@ async function findPose(picture) {
   const decoded = Array.from({ length: 17 }, (_, i) => [...joints.subarray(3 * i, 3 * i + 3)]);
   return fromMoveNet(decoded, height, width, settings.margin, settings.leastScore);
 }
+
+/* A pose as `generate --target` reads it: 18 times [x, y] in pixels, null for a missing joint. */
+async function takePose(file) {
+  let pose = null;
+  try {
+    pose = JSON.parse(await file.text());
+  } catch {} // told below
+  const joint = (point) => point === null || (point?.length === 2 && point.every(Number.isFinite) && inside(point));
+  if (pose?.length !== model.state.pose.length || !pose.every(joint))
+    return tell(`A pose is a list of 18 places [x, y] inside ${WIDTH} × ${HEIGHT} pixels, null for a missing joint.`, true);
+  model.become(pose);
+  tell(`The pose of ${file.name}.`);
+}
+
+const take = (file) => (file.name.endsWith(".json") ? takePose(file) : takePhoto(file));
 
 async function takePhoto(file) {
   tell("Looking for the person…");
@@ -393,7 +418,7 @@ function takeDrops() {
   addEventListener("drop", (event) => {
     over(false)(event);
     const file = event.dataTransfer.files[0];
-    if (file) takePhoto(file);
+    if (file) take(file);
   });
 }
 
