@@ -50,8 +50,11 @@ WATCH = """() => {
 }"""
 
 PIXELS = """async (which) => {
-  const image = document.querySelector(`.pose-studio img.${which}`);
-  await image.decode();
+  let image;
+  for (let tries = 0; tries < 20; tries++) {
+    image = document.querySelector(`.pose-studio img.${which}`);
+    if (await image.decode().then(() => true, () => false)) break; // false: another picture took its place meanwhile
+  }
   const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 128 });
   const context = canvas.getContext("2d");
   context.drawImage(image, 0, 0);

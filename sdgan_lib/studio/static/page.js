@@ -163,8 +163,8 @@ class Model {
 
   /* A pose that does not come from the view. */
   become(pose) {
+    this.set("asked", this.state.asked + 1); // first, so that the view knows that it waits
     this.set("pose", pose);
-    this.set("asked", this.state.asked + 1);
     this.save_changes();
   }
 
