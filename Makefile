@@ -2,6 +2,7 @@
 # make train  train and evaluate on the embedded people (ARGS="--minutes 2 --name try")
 # make test   every test, the notebooks among them      (ARGS="-m 'not slow'" while one works; ARGS="-k warping")
 # make lint   what ruff finds wrong with code, docstrings and formatting; make format mends what it can
+# make page   the pose studio as one HTML file, build/page/index.html (needs npm; ARGS="runs/NAME/checkpoint.pt")
 # make bench  measure warps, training step, pictures, sliders and growth (ARGS="--parts step --presets sdgan")
 # make notebooks       run every notebook in place and strip what belongs to this machine
 # make test-gpu        the notebooks on a CUDA GPU
@@ -21,7 +22,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 # Compiled modules are kept: else each of the many kernels of `make test` compiles PyTorch and the rest anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab train test lint format bench notebooks test-gpu test-mutations
+.PHONY: lab train test lint format page bench notebooks test-gpu test-mutations
 .DEFAULT_GOAL := lab
 
 lab: $(STAMP)
@@ -42,6 +43,9 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(PY) -m ruff check --fix-only
 	$(PY) -m ruff format
+
+page: $(STAMP)
+	$(PY) -m sdgan_lib page $(ARGS)
 
 bench: $(STAMP)
 	$(PY) -m benchmarks $(ARGS)
@@ -70,6 +74,6 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "[2/3] installing PyTorch (the large part: minutes, and several GB on Linux)"
 	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt $(PIP_ARGS) torch torchvision
 	@echo "[3/3] installing the rest"
-	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[notebooks,render,test]'
+	@$(PY) -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[notebooks,page,render,test]'
 	@touch $@
 	@echo "installed; the next call skips this"

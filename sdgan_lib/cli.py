@@ -1,4 +1,4 @@
-"""The command line: ``python -m sdgan_lib train | evaluate | generate | animate | export | card | check | doctor``."""
+"""The command line: ``python -m sdgan_lib COMMAND``, with :func:`main`'s commands, ``train`` and ``generate`` say."""
 
 import errno
 import math
@@ -330,21 +330,46 @@ class Animate:
 
 @dataclass(frozen=True)
 class Export:
-    """Write the averaged generator of a checkpoint as a small file to pass on (safetensors, half precision)."""
+    """Write the averaged generator of a checkpoint as a small file to pass on: safetensors, or an ONNX graph."""
 
     checkpoint: Annotated[Path, tyro.conf.Positional] = RUNS / "sdgan" / "checkpoint.pt"
-    """checkpoint of a run"""
+    """checkpoint of a run; for a graph also an exported file"""
     out: Annotated[Path, tyro.conf.Positional] = Path("generator.safetensors")
-    """file to write"""
+    """file to write: .safetensors (weights in half precision), or .onnx (for pictures of 128x64; needs .[page])"""
     commit: str = ""
     """commit of the code that trained it, to be noted in the file"""
 
     def run(self) -> int:
-        from sdgan_lib.checkpoints import export_generator
+        from sdgan_lib.checkpoints import export_generator, load_generator
 
+        if self.out.suffix == ".onnx":
+            from sdgan_lib.studio.export import export_onnx
+
+            export_onnx(load_generator(self.checkpoint), self.out)
+            print(f"written: {printable(self.out)} ({self.out.stat().st_size / 1e6:.1f} MB)")
+            return 0
         exported = export_generator(self.checkpoint, self.out, self.commit)
         metrics = "no metrics (never evaluated)" if exported.metrics is None else "its metrics"
         print(f"written: {printable(self.out)} ({self.out.stat().st_size / 1e6:.1f} MB), with {metrics}")
+        return 0
+
+
+@dataclass(frozen=True)
+class Page:
+    """Write the pose studio as one HTML file that works wherever it is opened (needs npm, and .[page])."""
+
+    checkpoint: Annotated[Path, tyro.conf.Positional] = SHIPPED
+    """trained generator"""
+    out: Path = Path("build/page/index.html")
+    """file to write"""
+    data: Path = PEOPLE
+    """folder of the data set that has the people to start with"""
+
+    def run(self) -> int:
+        from sdgan_lib.studio.page import build_page
+
+        size = build_page(self.checkpoint, self.out, self.data)
+        print(f"written: {printable(self.out)} ({size / 1e6:.1f} MB); open it in a browser")
         return 0
 
 
@@ -406,6 +431,7 @@ def main(arguments: list[str] | None = None) -> int:
             "generate": Generate,
             "animate": Animate,
             "export": Export,
+            "page": Page,
             "card": Card,
             "check": Check,
             "doctor": Doctor,

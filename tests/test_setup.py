@@ -42,7 +42,7 @@ def test_conda_installs_this_project_and_nothing_of_its_own() -> None:
     assert packages == [f"python{PROJECT['requires-python']}", "pip"]
     assert pip[0] == "--constraint constraints.txt"
     extras = re.fullmatch(r"-e \.\[([a-z,]+)\]", pip[1])
-    assert extras and extras[1].split(",") == ["notebooks", "render", "test"]
+    assert extras and extras[1].split(",") == ["notebooks", "page", "render", "test"]
     assert set(extras[1].split(",")) <= set(EXTRAS) and len(pip) == 2
 
 
@@ -170,7 +170,7 @@ def test_second_call_does_not_reinstall(house: House) -> None:
     assert done.returncode == 0, done.stderr
     pip = [call for call in calls if call.startswith("-m pip install")]
     assert len(pip) == 2 and all("-c constraints.txt" in call for call in pip)
-    assert pip[0].endswith("torch torchvision") and pip[1].endswith("-e .[notebooks,render,test]")
+    assert pip[0].endswith("torch torchvision") and pip[1].endswith("-e .[notebooks,page,render,test]")
     assert [line for line in done.stdout.splitlines() if line.startswith("[")] == [
         "[1/3] making .venv with Python 3.12.9",
         "[2/3] installing PyTorch (the large part: minutes, and several GB on Linux)",
@@ -188,6 +188,8 @@ def test_second_call_does_not_reinstall(house: House) -> None:
     assert call.endswith("tests notebooks -k warp")
     _, calls = house.make("bench", "ARGS=--parts step")
     assert calls == ["-m benchmarks --parts step"]
+    _, calls = house.make("page")
+    assert calls == ["-m sdgan_lib page"]
     _, calls = house.make("lint")
     assert calls == ["-m ruff check", "-m ruff format --check"]
     _, calls = house.make("format")

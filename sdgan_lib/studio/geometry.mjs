@@ -235,6 +235,21 @@ export function shown(pose, joint, height, width, at = null) {
   return result;
 }
 
+/* A sequence of poses brought to the size and place of a person, as motion.fit_poses; null where there is no torso to
+measure by. */
+export function fitted(poses, person) {
+  const sizes = poses.map(bodySize).filter((size) => size > 0).sort((a, b) => a - b);
+  const factor = bodySize(person) / sizes[(sizes.length - 1) >> 1];
+  if (!(factor > 0 && Number.isFinite(factor))) return null;
+  const larger = poses.map((pose) => scaled(pose, factor, [0, 0]));
+  const there = (joints, some) => some.flatMap((pose) => joints.map((joint) => pose[joint])).filter(Boolean);
+  const ankles = LEGS.map((leg) => leg[2]);
+  const lowest = (some) => Math.max(...there(ankles, some).map((point) => point[1]));
+  const by = minus(mean(there(HIPS, [person])), mean(there(HIPS, larger)));
+  const down = lowest([person]) - lowest(larger);
+  return larger.map((pose) => moved(pose, by[0], Number.isFinite(down) ? down : by[1]));
+}
+
 /* Key poses and what lies between them, `steps` poses from each key to the next; `closed`: the last leads to the first.
 
 As motion.between: arms and legs swing, their angle goes the shorter way and their length changes evenly; the other joints
