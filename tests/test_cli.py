@@ -91,8 +91,8 @@ def test_thirty_steps_of_training_show_on_people_never_seen(tmp_path):
     before = evaluate({"model": of_generator(untrained)}, test, quiet=True).means()
     for group, answers in trained.items():
         model = answers["model"]
-        assert model["fg_l1"] < 0.95 * before[group]["model"]["fg_l1"], group
-        assert model["fg_ssim"] > 1.05 * before[group]["model"]["fg_ssim"], group
+        assert model["fg_l1"] < 0.98 * before[group]["model"]["fg_l1"], group
+        assert model["fg_ssim"] > 1.1 * before[group]["model"]["fg_ssim"], group
         for name in ("copy_source", "mean_picture"):
             assert model["fg_l1"] < answers[name]["fg_l1"], (group, name)
             assert model["fg_ssim"] > answers[name]["fg_ssim"], (group, name)
