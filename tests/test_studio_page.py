@@ -129,6 +129,9 @@ def page_file(tmp_path_factory):
         pytest.importorskip(name, reason="the extra page is not installed")
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed, which gets onnxruntime-web for the page")
+    known = subprocess.run(["npm", "view", "onnxruntime-web", "version"], capture_output=True, check=False)
+    if known.returncode:
+        pytest.skip("npm does not reach its registry, from which it gets onnxruntime-web for the page")
     path = tmp_path_factory.mktemp("page") / "index.html"
     assert command(["page", "--out", str(path)]) == 0
     return path
