@@ -42,7 +42,8 @@ def lighter(png: str) -> tuple[str, str]:
 
     with Image.open(io.BytesIO(base64.b64decode(png))) as image:
         image = image.convert("RGB")
-    lines, photograph = saved("PNG"), saved("JPEG", quality=88, subsampling=0)
+    lines = min(png, saved("PNG"), key=len)  # a picture with a palette is smaller as it was
+    photograph = saved("JPEG", quality=88, subsampling=0)
     few = len(photograph) < PHOTOGRAPH * len(lines)
     return ("image/jpeg", photograph) if few else ("image/png", lines)
 

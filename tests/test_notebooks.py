@@ -184,6 +184,15 @@ def test_photographs_are_kept_as_jpeg_and_lines_as_png(picture, kind):
             assert kept.convert("RGB").tobytes() == drawn.tobytes()
 
 
+def test_the_readme_says_how_long_each_notebook_takes_and_how_many_exercises_it_has():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for path in NOTEBOOKS:
+        text = "\n".join(cell["text"] for cell in cells_of(path, "markdown"))
+        minutes = re.search(r"\*\*Time:\*\* about (\d+) minutes", text)[1]
+        row = next(line for line in readme.splitlines() if line.startswith("|") and path.name in line)
+        assert row.split(" | ")[2:4] == [minutes, str(text.count("### Exercise "))], row
+
+
 # Notebook and library
 
 

@@ -18,8 +18,9 @@ from sdgan_lib.inference import render_png
 from sdgan_lib.motion import between
 from sdgan_lib.plotting import draw_skeleton
 from sdgan_lib.pose import JOINT, visible
+from sdgan_lib.protocol import points_of
 from sdgan_lib.studio import view_module, view_style
-from sdgan_lib.studio.widget import JointSliders, PoseStudio, to_points, to_pose
+from sdgan_lib.studio.widget import JointSliders, PoseStudio, to_pose
 
 SIZE = (64, 32)
 
@@ -52,7 +53,7 @@ def pointed(studio, joint, to):
 
 def test_the_picture_is_the_generators(studio, generator, person):
     picture, pose = person
-    assert studio.picture == render_png(generator, picture, pose, to_pose(to_points(pose)))
+    assert studio.picture == render_png(generator, picture, pose, to_pose(points_of(pose)))
     before = studio.picture
     studio.pose = pointed(studio, "Rwri", [3, 4.5])
     assert studio.picture != before
@@ -62,10 +63,10 @@ def test_the_picture_is_the_generators(studio, generator, person):
 
 def test_poses_go_to_the_view_and_back(person):
     pose = person[1]
-    assert to_points(pose)[JOINT["Lwri"]] is None
-    torch.testing.assert_close(to_pose(to_points(pose)), pose, atol=6e-4, rtol=0, equal_nan=True)
-    once = to_points(pose)
-    assert to_points(to_pose(once)) == once
+    assert points_of(pose)[JOINT["Lwri"]] is None
+    torch.testing.assert_close(to_pose(points_of(pose)), pose, atol=6e-4, rtol=0, equal_nan=True)
+    once = points_of(pose)
+    assert points_of(to_pose(once)) == once
 
 
 def test_the_view_is_answered_once_with_its_own_number(studio):
@@ -200,7 +201,7 @@ def test_a_static_picture_stands_beside_the_widget(studio):
 
 def test_the_view_has_what_it_needs(studio):
     state = studio.get_state()
-    assert state["size"] == list(SIZE) and state["start"] == state["pose"] == to_points(studio.source_pose)
+    assert state["size"] == list(SIZE) and state["start"] == state["pose"] == points_of(studio.source_pose)
     assert state["poses"][0][0] == "other" and len(state["poses"][0][1]) == 18
     assert state["source"][:4] == state["picture"][:4] == b"\x89PNG"
     used = set(re.findall(r'model\.[gs]et\("(\w+)"', view_module()))
@@ -225,7 +226,7 @@ def test_a_motion_plays_its_keys_and_what_lies_between(studio, person):
     with pytest.raises(ValueError, match="no key pose"):
         studio.frames()
     keys = torch.stack([studio.pose_tensor, to_pose(studio.poses[0][1])])
-    studio.motion = [*map(to_points, keys)]
+    studio.motion = [*map(points_of, keys)]
     torch.testing.assert_close(
         studio.frames(), between(keys, 6, closed=True), atol=1e-3, rtol=0, equal_nan=True
     )
@@ -244,7 +245,7 @@ def test_another_person_takes_the_place(studio, generator, person):
     assert before[0] != studio.picture and before[1] != studio.source
     other = standing(1, SIZE, seed=2)[0]
     studio.show_person(picture, other, pose)
-    assert studio.start == studio.pose == to_points(pose)
+    assert studio.start == studio.pose == points_of(pose)
     assert studio.picture == render_png(generator, picture, other, studio.pose_tensor)
     with pytest.raises(ValueError, match=r"\[3, 64, 32\]"):
         studio.show_person(picture[:, :32], pose)

@@ -27,6 +27,7 @@ from sdgan_lib.files import write_whole
 from sdgan_lib.images import decode, encode_png, opened, pixels
 from sdgan_lib.motion import SEQUENCES, read_poses
 from sdgan_lib.pose import visible
+from sdgan_lib.protocol import points_of
 from sdgan_lib.studio import view_module, view_style
 from sdgan_lib.studio.export import INPUTS, PlainGenerator, example_inputs, to_onnx
 
@@ -79,7 +80,9 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
         "margin": MARGIN,
         "leastScore": LEAST_SCORE,
         "people": people(data, size),
-        "sequences": {path.stem: listed(read_poses(path)) for path in sorted(SEQUENCES.glob("*.json"))},
+        "sequences": {
+            path.stem: [*map(points_of, read_poses(path))] for path in sorted(SEQUENCES.glob("*.json"))
+        },
     }
     embedded = {
         "wasm": [(modules / RUNTIME / "ort-wasm-simd-threaded.wasm").read_bytes()],
@@ -157,17 +160,10 @@ def people(data: Path, size: tuple[int, int]) -> list[dict]:
             {
                 "name": split.names[index].removesuffix(".jpg"),
                 "picture": b64encode(png).decode(),
-                "pose": listed(split.poses[index]),
+                "pose": points_of(split.poses[index]),
             }
         )
     return found
-
-
-def listed(poses: Tensor) -> list:
-    """Poses ``[..., 18, 2]`` as the view has them: ``[x, y]`` to a thousandth of a pixel, ``None`` where missing."""
-    if poses.ndim > 2:
-        return [listed(pose) for pose in poses]
-    return [[round(v, 3) for v in xy] if xy[0] == xy[0] else None for xy in poses.double().tolist()]
 
 
 # The file

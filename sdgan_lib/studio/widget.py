@@ -22,6 +22,7 @@ from sdgan_lib.inference import animate, render_png
 from sdgan_lib.motion import between
 from sdgan_lib.plotting import beside, draw_skeleton
 from sdgan_lib.pose import JOINT, JOINTS, check_pose, visible
+from sdgan_lib.protocol import points_of
 from sdgan_lib.studio import view_module, view_style
 from sdgan_lib.widgets import PoseControls
 
@@ -33,16 +34,8 @@ STEP = 0.1
 NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 
-def to_points(pose: Tensor) -> list[Point]:
-    """A pose ``[18, 2]`` as the view has it: ``[x, y]`` for each joint, ``None`` for a missing one."""
-    check_pose(pose, batched=False)
-    pose = pose.detach().cpu().double()
-    # to a thousandth of a pixel, as in the view: what has been there and back is the same
-    return [[round(v, 3) for v in xy] if xy[0] == xy[0] else None for xy in pose.tolist()]
-
-
 def to_pose(points: list[Point]) -> Tensor:
-    """The way back from :func:`to_points`: float32 ``[18, 2]``, NaN for a missing joint."""
+    """The way back from :func:`sdgan_lib.protocol.points_of`: float32 ``[18, 2]``, NaN for a missing joint."""
     return torch.tensor(
         [[torch.nan] * 2 if point is None else point for point in points], dtype=torch.float32
     )
@@ -114,13 +107,13 @@ class PoseStudio(anywidget.AnyWidget):
     ):
         check_pose(source_pose, "source_pose", batched=False)
         self.generator, self.source_image, self.source_pose = generator, source_image, source_pose
-        start = to_points(source_pose if target_pose is None else target_pose)
+        start = points_of(source_pose if target_pose is None else target_pose)
         super().__init__(
             pose=start,
             start=start,
             source=encode_png(to_uint8(source_image)),
-            poses=[[name, to_points(pose)] for name, pose in (poses or {}).items()],
-            motion=[] if motion is None else [*map(to_points, motion)],
+            poses=[[name, points_of(pose)] for name, pose in (poses or {}).items()],
+            motion=[] if motion is None else [*map(points_of, motion)],
             steps=steps,
             joint=joint,
             size=list(source_image.shape[-2:]),
@@ -142,7 +135,7 @@ class PoseStudio(anywidget.AnyWidget):
         if list(source_image.shape) != [3, *self.size]:
             raise ValueError(f"the picture must have shape {[3, *self.size]}, got {list(source_image.shape)}")
         self.source_image, self.source_pose, self._drawn = source_image, source_pose, None
-        start = to_points(source_pose if target_pose is None else target_pose)
+        start = points_of(source_pose if target_pose is None else target_pose)
         with self.hold_sync():
             self.source, self.start, self.pose = encode_png(to_uint8(source_image)), start, start
             self._answer()
@@ -154,7 +147,7 @@ class PoseStudio(anywidget.AnyWidget):
 
     @pose_tensor.setter
     def pose_tensor(self, pose: Tensor) -> None:
-        self.pose = to_points(pose)
+        self.pose = points_of(pose)
 
     @property
     def array(self) -> np.ndarray:
