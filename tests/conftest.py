@@ -7,14 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figures import ON_128X64
 from PIL import Image
-
-# A standing person on a 128 x 64 picture: (x, y) of the 18 joints.
-STANDING = (
-    *((32, 20), (32, 32), (24, 33), (20, 46), (18, 58), (40, 33), (44, 46), (46, 58)),
-    *((27, 62), (26, 86), (25, 110), (37, 62), (38, 86), (39, 110)),
-    *((30, 17), (34, 17), (28, 19), (36, 19)),
-)
 
 
 def write_dataset(
@@ -47,8 +41,8 @@ def write_dataset(
                 body = np.zeros((height, width), bool)
                 body[height // 8 : -height // 8, width // 4 : -width // 4] = True
                 Image.fromarray(body).save((mask_folder / name).with_suffix(".png"))
-            xs = [(x + frame) * width // 64 for x, _ in STANDING]
-            ys = [y * height // 128 for _, y in STANDING]
+            xs = [(x + frame) * width // 64 for x, _ in ON_128X64]
+            ys = [y * height // 128 for _, y in ON_128X64]
             rows.append(f"{name}: {json.dumps(ys)}: {json.dumps(xs)}")
         (root / f"{prefix}-annotation-{split}.csv").write_text("\n".join(rows) + "\n")
         if pairs:

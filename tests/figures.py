@@ -15,6 +15,14 @@ STANDING = [
 ]  # fmt: skip
 
 
+# A standing person on a 128 x 64 picture: (x, y) of the 18 joints.
+ON_128X64 = (
+    *((32, 20), (32, 32), (24, 33), (20, 46), (18, 58), (40, 33), (44, 46), (46, 58)),
+    *((27, 62), (26, 86), (25, 110), (37, 62), (38, 86), (39, 110)),
+    *((30, 17), (34, 17), (28, 19), (36, 19)),
+)
+
+
 def standing(batch: int, size: tuple[int, int], seed: int = 0) -> Tensor:
     """Poses ``[batch, 18, 2]`` of a standing figure, each joint off by up to 4 % of the size; all joints present."""
     generator = torch.Generator().manual_seed(seed)

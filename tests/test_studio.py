@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import STANDING
+from figures import ON_128X64
 from torch import Tensor
 
 from sdgan_lib import estimation
@@ -127,7 +127,7 @@ def cases(tmp_path_factory) -> Path:
             {
                 "joints": JOINTS, "limbs": [(name, *ends) for name, ends in LIMBS.items()], "bones": SKELETON,
                 "colours": ["#{:02x}{:02x}{:02x}".format(*rgb) for rgb in JOINT_COLOURS],
-                "left_right": LEFT_RIGHT, "regions": REGIONS, "face": FACE, "standing": STANDING, "pairs": pairs,
+                "left_right": LEFT_RIGHT, "regions": REGIONS, "face": FACE, "standing": ON_128X64, "pairs": pairs,
                 "movenet": [movenet_case(i, *size) for i, size in enumerate([(128, 64), (75, 101), (480, 640)])],
                 "between": [between_case(keys, 4, True), between_case(keys, 3, False), between_case(keys[:1], 2, True)],
                 "torso": torso_of(open_split(PEOPLE, "train")),

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import STANDING
+from figures import ON_128X64
 from test_browser import browser  # noqa: F401
 from test_studio import ROOT
 
@@ -11,7 +11,7 @@ from sdgan_lib.pose import JOINT
 from sdgan_lib.studio import view_module, view_style
 
 pytestmark = pytest.mark.slow
-START = [list(point) for point in STANDING]
+START = [list(point) for point in ON_128X64]
 START[JOINT["Lear"]] = None
 
 PAGE = """<!doctype html><meta charset="utf-8"><style>{style}</style><div id="here"></div>
@@ -31,7 +31,7 @@ def open_view(browser):  # noqa: F811
     def opened(delay: int = 5, **context):
         page = browser.new_context(viewport={"width": 800, "height": 900}, **context).new_page()
         state = {
-            "pose": START, "start": START, "poses": [["raised", [[x, y - 3] for x, y in STANDING]]],
+            "pose": START, "start": START, "poses": [["raised", [[x, y - 3] for x, y in ON_128X64]]],
             "size": [128, 64], "scale": 3.5, "joint": "Rwri", "motion": [], "steps": 3,
             "asked": 0, "answered": 0, "fault": "",
         }  # fmt: skip
@@ -272,7 +272,7 @@ def test_a_motion_plays_in_place_and_gives_the_pose_back(open_view):
 
 def test_a_drag_stops_what_plays(open_view):
     page = open_view()
-    page.evaluate("poses => model.set('motion', poses)", [START, [[x + 4, y] for x, y in STANDING]])
+    page.evaluate("poses => model.set('motion', poses)", [START, [[x + 4, y] for x, y in ON_128X64]])
     page.locator('[data-tool="play"]').click()
     page.wait_for_function("model.requests.length >= 2")
     assert "Stop" in page.locator('[data-tool="play"]').inner_text()
