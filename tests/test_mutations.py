@@ -1,6 +1,6 @@
 """Faults put into the library, one by one: the notebook that teaches the thing, or a test, must notice each of them.
 
-`make test-mutations` runs them all (a quarter of an hour) and writes `mutations.md`, which says what noticed what.
+`make test-mutations` runs them all (twenty minutes) and writes `mutations.md`, which says what noticed what.
 """
 
 import os
