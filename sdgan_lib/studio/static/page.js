@@ -2,7 +2,7 @@
 
 skeleton.js talks to a model with get, set, on, off and save_changes; here the model draws the picture itself. */
 import { render } from "../skeleton.js";
-import { between, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, squareAround, template } from "../geometry.mjs";
+import { between, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, outOfCrop, squareAround, template } from "../geometry.mjs";
 
 const settings = JSON.parse(document.getElementById("settings").textContent);
 const [HEIGHT, WIDTH] = settings.size;
@@ -387,8 +387,7 @@ async function takePhoto(file) {
     const closer = Math.min(4, Math.max(1, crop.height / 256)), size = [Math.round(128 * closer), Math.round(256 * closer)];
     const found = await findPose(cut(photo, crop, ...size)[0]);
     if (cropAround(found, WIDTH / HEIGHT)) {
-      const scale = crop.width / size[0];
-      pose = found.map((point) => point && [(point[0] + 0.5) * scale + crop.left - 0.5, (point[1] + 0.5) * scale + crop.top - 0.5]);
+      pose = outOfCrop(found, crop, [size[1], size[0]]);
       crop = cropAround(pose, WIDTH / HEIGHT);
     }
   }
