@@ -291,6 +291,7 @@ class Evaluation:
     def _estimate_set(self, answers: Sequence[str], metric: str, group: str) -> Estimate:
         found = [self._sets(group, answer)[metric] for answer in answers]
         redrawn = torch.stack([of_set.redrawn for of_set in found]).mean(0)
+        redrawn = redrawn[~redrawn.isnan()]  # undefined where one person alone was drawn, of two or three
         values = torch.tensor([of_set.value for of_set in found], dtype=torch.float64)
         return _over_seeds(values, _ends(redrawn) if len(redrawn) else ())
 

@@ -219,6 +219,22 @@ def test_joints_are_looked_for_in_each_answers_own_pictures_and_once_in_each_pic
     assert len({values["pck"].mean for values in table.values()}) > 3
 
 
+def test_metrics_of_sets_of_one_pair_or_person_are_undefined_and_of_two_people_have_an_interval(people):
+    for count, defined in ((1, False), (3, False), (len(people[1]), True)):
+        test = some(people[1], count)
+        values = evaluate({"copy": copy_source}, test, estimator=Looking(), quiet=True).table()["all"]["copy"]
+        assert (len({identity(test.names[i]) for i in test.pairs[:, 0].tolist()}) == 2) is defined
+        assert math.isfinite(values["kd_movenet"].mean) is math.isfinite(values["kd_movenet"].low) is defined
+        assert math.isfinite(values["fd_movenet"].mean) is (count > 1)
+
+
+def test_pairs_laid_out_as_market_1501_without_masks_are_evaluated(make_dataset):
+    test = held_out(make_dataset(prefix="market", masks=False))
+    means = evaluate({"copy": copy_source}, test, estimator=Looking(), quiet=True).means()["all"]["copy"]
+    assert test.description()["identities"] == 2
+    assert {"uncovered_l1"} == set(METRICS) - set(means) and means["kd_movenet"] != 0
+
+
 def test_the_shipped_estimator_finds_the_joints_of_the_target_itself_and_few_elsewhere(people, tmp_path):
     test = some(people[1], 6)
     for i in range(len(test)):
