@@ -73,11 +73,16 @@ class ResidualUNet(nn.Module):
 
     def __init__(self, in_channels: int, channels: tuple[int, ...], bottleneck: bool):
         super().__init__()
-        into = [channels[0] if bottleneck else channels[-1], *channels[-2::-1]]  # of the way up, coarsest first
+        into = [
+            channels[0] if bottleneck else channels[-1],
+            *channels[-2::-1],
+        ]  # of the way up, coarsest first
         joined = [a + b for a, b in zip(into, reversed(channels), strict=True)]
         self.first = nn.Conv2d(in_channels, channels[0], 3, padding=1)
         self.encoder = nn.ModuleList(ConvolutionBlock(c) for c in channels)
-        self.downs = nn.ModuleList(nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(channels))
+        self.downs = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(channels)
+        )
         self.bottleneck = Bottleneck(channels[-1], channels[0]) if bottleneck else nn.Identity()
         self.decoder = nn.ModuleList(ConvolutionBlock(c) for c in joined)
         self.ups = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(joined[:-1], into[1:], strict=True))

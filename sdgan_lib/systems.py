@@ -33,6 +33,12 @@ class System:
                 f"scales {self.scales}, judged {self.judged}"
             )
 
+        if self.staged and not 0 < len(set(self.judged)) < len(self.scales):
+            raise ValueError(
+                f"a staged system needs pictures of both kinds, judged ones and others; got scales {self.scales}, "
+                f"judged {self.judged}"
+            )
+
     @property
     def judged_scales(self) -> tuple[int, ...]:
         """Down-scaling factor of each discriminator's pictures."""
