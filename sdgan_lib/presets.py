@@ -194,10 +194,9 @@ def _pg2_paper() -> Preset:
 _SDGAN = _composed(_laptop("sdgan"))
 PRESETS: dict[str, Preset] = (
     {system: _laptop(system) for system in SYSTEMS}
-    | {"pg2": _in_two_stages(_laptop("pg2"))}
     | {"sdgan": _SDGAN, "sdgan-large": _large(_SDGAN)}
     | {f"{system}-paper": _paper(system) for system in SYSTEMS}
-    | {"pg2-paper": _pg2_paper()}
+    | {"pg2": _in_two_stages(_laptop("pg2")), "pg2-paper": _pg2_paper()}
 )
 """What ``train --system`` can name: every system at a laptop's width, and at the paper's (``…-paper``).
 

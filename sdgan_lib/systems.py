@@ -32,7 +32,6 @@ class System:
                 f"the last picture must have full size (scale 1), and only pictures that are made can be judged; got "
                 f"scales {self.scales}, judged {self.judged}"
             )
-
         if self.staged and not 0 < len(set(self.judged)) < len(self.scales):
             raise ValueError(
                 f"a staged system needs pictures of both kinds, judged ones and others; got scales {self.scales}, "
