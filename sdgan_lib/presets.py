@@ -170,13 +170,14 @@ def _paper(system: str) -> Preset:
 
 
 _SDGAN = _composed(_laptop("sdgan"))
+_FLAT = _composed(_laptop("sdgan-flat"))
 PRESETS: dict[str, Preset] = (
     {system: _laptop(system) for system in SYSTEMS}
-    | {"sdgan": _SDGAN, "sdgan-large": _large(_SDGAN)}
+    | {"sdgan": _SDGAN, "sdgan-flat": _FLAT, "sdgan-large": _large(_SDGAN)}
     | {f"{system}-paper": _paper(system) for system in SYSTEMS}
 )
 """What ``train --system`` can name: every system at a laptop's width, and at the paper's (``…-paper``).
 
-``sdgan`` has our additions switched on, as they are in ``sdgan-large``, which the shipped generator was trained by;
-``sdgan-paper`` has none of them.
+``sdgan`` has our additions switched on, as they are in ``sdgan-large``, which the shipped generator was trained by, and
+in ``sdgan-flat``; ``sdgan-paper`` has none of them.
 """

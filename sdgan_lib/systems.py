@@ -39,5 +39,6 @@ SYSTEMS: dict[str, System] = {
     "baseline": System("sdgan_lib.generators:BaselineGenerator", scales=(1,), judged=(0,)),
     "deformable": System("sdgan_lib.generators:DeformableGenerator", scales=(1,), judged=(0,)),
     "sdgan": System("sdgan_lib.generators:StackedGenerator", scales=(4, 2, 1), judged=(0, 1, 2)),
+    "sdgan-flat": System("sdgan_lib.generators:StackedGenerator", scales=(1,), judged=(0,)),
 }
-"""The compared systems by name."""
+"""The compared systems by name; ``sdgan-flat`` is SDGAN without stacking, to tell what stacking brings."""
