@@ -1,7 +1,7 @@
 """Presets: the compared systems, sized for a laptop and at the paper's width, and the timetable of a run."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.errors import UserError
@@ -72,6 +72,11 @@ class Preset:
     def with_width(self, width: int) -> "Preset":
         """The same system with another generator width; everything else stays."""
         return replace(self, generator=replace(self.generator, width=width))
+
+
+def settings(preset: Preset) -> dict[str, object]:
+    """Every field of a preset by its full name: ``{"generator.width": 16, ...}``."""
+    return {f"{part}.{name}": v for part, values in asdict(preset).items() for name, v in values.items()}
 
 
 @dataclass(frozen=True)
