@@ -186,7 +186,11 @@ class Evaluate:
     out: Annotated[Path | None, _else("that of the one checkpoint.pt, or runs/evaluation")] = None
     """folder for metrics.json, table.md, gallery.png and deciles.png"""
     joints: bool = True
-    """find the joints again in all pictures (pck, pckh), which takes longer than all the rest"""
+    """find the joints again in all pictures (pck, pckh, kd_movenet), which takes longer than all the rest"""
+    perceptual: bool = False
+    """LPIPS, FID, KID, IS and mask-IS too: hours on a CPU; fetches 340 MB of weights on first use"""
+    weights: Annotated[Path | None, _else("torch.hub's own")] = None
+    """folder whose checkpoints/ holds the weights of --perceptual, which it implies, or will hold them"""
     device: Device = "auto"
     """where to run"""
 
@@ -196,10 +200,12 @@ class Evaluate:
         from sdgan_lib.checkpoints import load_generator
         from sdgan_lib.datasets import PersonPairs
         from sdgan_lib.estimation import load_estimator
+        from sdgan_lib.perceptual import Perceptual
 
         device = pick_device(self.device)
         test = evaluation.held_out(self.data)
         estimator = load_estimator(device=device) if self.joints else None
+        perceptual = Perceptual(self.weights, device) if self.perceptual or self.weights else None
         answers, generators = {}, []
         for name, (make, path) in self.named().items():
             if make == "generator":
@@ -209,7 +215,9 @@ class Evaluate:
                 answers[name] = evaluation.of_folder(path, test)
         train = PersonPairs(self.data, "train", pairs="all", masks=False)
         answered = answers | evaluation.references(train)
-        result = evaluation.evaluate(answered, test, estimator=estimator, device=device)
+        result = evaluation.evaluate(
+            answered, test, estimator=estimator, perceptual=perceptual, device=device
+        )
         print(reports.text_table(result.table()))
         alone = generators[0] if len(answers) == len(generators) == 1 else None
         written = reports.write_reports(result, answers, test, self.folder(), generator=alone, device=device)

@@ -19,7 +19,7 @@ from sdgan_lib.evaluation import CEILING, REFERENCES, Answer, Estimate, Evaluati
 from sdgan_lib.files import read_text, write_whole
 from sdgan_lib.generators import Generator
 from sdgan_lib.images import write_picture
-from sdgan_lib.metrics import HIGHER_IS_BETTER
+from sdgan_lib.metrics import HIGHER_IS_BETTER, SET_METRICS
 from sdgan_lib.plotting import beside, gallery
 from sdgan_lib.presets import PRESETS, Preset, settings
 from sdgan_lib.protocol import identity
@@ -31,7 +31,13 @@ PLACE = ("uncovered_l1", "speckle", "ssim", "l1", "psnr", "mask_ssim")
 COLUMNS = PERSON + PLACE
 """Metrics in the order of the tables, those of the person alone first."""
 
-HEADLINES = ("fg_ssim", "fg_l1", "pck")
+SETS = tuple(metric for metric in SET_METRICS if metric != "fd_movenet")
+"""Metrics of whole sets of pictures, a block of its own where any was measured."""
+
+MORE = (*SETS, "fd_movenet", "ssim_own_range", "mask_ssim_own_range")
+"""Columns that Markdown has too where they were measured; the last three are for comparison with published figures."""
+
+HEADLINES = ("fg_ssim", "fg_l1", "pck", "kd_movenet")
 """Metrics whose intervals are shown; those of all are in the evaluation's own table."""
 
 NOTES = """\
@@ -44,6 +50,12 @@ one camera, where the data set has masks; fill_source is the floor that has to b
 speckle: stray pixels per 10,000; good is the target's own, a blur has none.
 mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead."""
 
+SET_NOTES = """kd_movenet: kernel distance x 1000 between the features that the pose estimator has of all
+these pictures and of their targets: 0 if nothing tells the two sets apart.
+lpips, fid, kid (x 1000): lower is better; is, mask_is: higher is better."""
+
+TWO_DIGITS = ("speckle", "kd_movenet", "fd_movenet", "fid", "kid", "is", "mask_is")
+
 UNDEFINED = "–"
 
 
@@ -54,7 +66,7 @@ def from_means(metrics: Metrics) -> Table:
     """
     return {
         group: {
-            answer: {metric: Estimate(values.get(metric, math.nan)) for metric in COLUMNS}
+            answer: {metric: Estimate(values.get(metric, math.nan)) for metric in COLUMNS + MORE}
             for answer, values in answers.items()
         }
         for group, answers in metrics.items()
@@ -62,13 +74,13 @@ def from_means(metrics: Metrics) -> Table:
 
 
 def text_table(table: Table) -> str:
-    """A table as text, two blocks per group of pairs: the metrics of the person, then those of the place and of all.
+    """A table as text, blocks for each group of pairs: metrics of the person, of the place and of all, and of sets.
 
     ``*`` marks the best of a column, the ceiling aside; intervals stand below.
     """
     lines = []
     for group, systems in table.items():
-        for columns in (PERSON, PLACE):
+        for columns in filter(None, (PERSON, PLACE, _measured(systems, SETS))):
             rows = [[f"{group.replace('_', '-')} pairs", *columns], *_rows(systems, columns, mark="*")]
             widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
             for first, *cells in rows:
@@ -77,10 +89,24 @@ def text_table(table: Table) -> str:
             lines.append("")
         lines.pop()
         for name in (name for name in systems if name not in REFERENCES):
-            measured = [metric for metric in HEADLINES if not math.isnan(systems[name][metric].mean)]
+            measured = _measured({name: systems[name]}, HEADLINES)
             lines.append(f"{name}: {'; '.join(_headline(metric, name, systems) for metric in measured)}")
         lines.append("")
-    return "\n".join([*lines, NOTES])
+    return "\n".join([*lines, NOTES, *_set_notes(table)])
+
+
+def _set_notes(table: Table) -> list[str]:
+    """What the metrics of sets mean, where any was measured."""
+    return [SET_NOTES] if any(_measured(systems, SETS) for systems in table.values()) else []
+
+
+def _measured(systems: Mapping[str, Mapping[str, Estimate]], metrics: Sequence[str]) -> tuple[str, ...]:
+    """Those of some metrics that any system has."""
+    return tuple(
+        metric
+        for metric in metrics
+        if any(metric in values and not math.isnan(values[metric].mean) for values in systems.values())
+    )
 
 
 def markdown_table(table: Table, names: Mapping[str, str] | None = None) -> str:
@@ -92,9 +118,12 @@ def markdown_table(table: Table, names: Mapping[str, str] | None = None) -> str:
     """
     blocks = []
     for group, systems in table.items():
-        shown = [m for m in HEADLINES if any(math.isfinite(values[m].low) for values in systems.values())]
-        rows = [[f"{group.replace('_', ' ')} pairs", *COLUMNS, *(f"{metric}, 95 %" for metric in shown)]]
-        for name, *cells in _rows(systems, COLUMNS):
+        shown = [
+            m for m in _measured(systems, HEADLINES) if any(math.isfinite(v[m].low) for v in systems.values())
+        ]
+        columns = COLUMNS + _measured(systems, MORE)
+        rows = [[f"{group.replace('_', ' ')} pairs", *columns, *(f"{metric}, 95 %" for metric in shown)]]
+        for name, *cells in _rows(systems, columns):
             rows.append([(names or {}).get(name, name), *cells, *(_ends(m, systems[name][m]) for m in shown)])
         lines = [f"| {' | '.join(row)} |" for row in rows]
         lines.insert(1, "|---" * len(rows[0]) + "|")
@@ -182,7 +211,7 @@ def _ends(metric: str, value: Estimate) -> str:
 def _number(metric: str, value: float) -> str:
     if not math.isfinite(value):
         return UNDEFINED
-    return f"{value:.{2 if 'psnr' in metric or metric == 'speckle' else 3}f}"
+    return f"{value:.{2 if 'psnr' in metric or metric in TWO_DIGITS else 3}f}"
 
 
 # --- pictures -----------------------------------------------------------------------------------
@@ -531,6 +560,7 @@ def model_card(path: Path, folder: Path | None = None) -> str:
             f"steps: {start.minutes + exported.minutes:.0f} minutes in all"
         )
     command, notes = _command(exported)
+    table = from_means(_in_order(exported.metrics))
     return CARD.format(
         mark=MARK,
         name=path.name,
@@ -545,7 +575,7 @@ def model_card(path: Path, folder: Path | None = None) -> str:
         architecture=ARCHITECTURE,
         licence=(data or {}).get("licence") or NOT_RECORDED,
         test=f"On {_pairs(test)}" if test else f"On test pairs (which ones is {NOT_RECORDED})",
-        tables=markdown_table(from_means(_in_order(exported.metrics)), CARD_NAMES),
+        tables="\n\n".join([markdown_table(table, CARD_NAMES), *_set_notes(table)]),
         pictures=_pictures_beside(path.parent if folder is None else Path(folder)),
         command=command,
         notes=notes,

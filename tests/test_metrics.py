@@ -17,6 +17,7 @@ from sdgan_lib.estimation import Found, pck, pckh
 from sdgan_lib.metrics import (
     HIGHER_IS_BETTER,
     METRICS,
+    SET_METRICS,
     fg_l1,
     fg_psnr,
     fg_ssim,
@@ -288,7 +289,7 @@ def test_image_metrics_holds_each_metric_across_chunks():
     pose = standing_pose().expand(9, -1, -1) * 0.4 + torch.arange(9).view(9, 1, 1)
     found = found_near(pose)
     values = image_metrics(generated, target, mask, posed, before, pose, found)
-    assert tuple(values) == METRICS == tuple(HIGHER_IS_BETTER)
+    assert tuple(values) == METRICS and tuple(HIGHER_IS_BETTER) == METRICS + SET_METRICS
     expected = {
         "l1": l1(generated, target), "psnr": psnr(generated, target), "ssim": ssim(generated, target),
         "mask_ssim": mask_ssim(generated, target, posed), "fg_l1": fg_l1(generated, target, mask),
@@ -296,6 +297,8 @@ def test_image_metrics_holds_each_metric_across_chunks():
         "uncovered_l1": uncovered_l1(generated, target, before, mask),
         "head_l1": head_l1(generated, target, pose, mask), "speckle": speckle(generated),
         "pck": pck(found, pose), "pckh": pckh(found, pose),
+        "ssim_own_range": ssim(generated, target, "generated"),
+        "mask_ssim_own_range": mask_ssim(generated, target, posed, "generated"),
     }  # fmt: skip
     for name, value in values.items():
         assert value.shape == (9,) and value.dtype == torch.float64
@@ -329,6 +332,9 @@ def test_metrics_are_symmetric_bounded_and_best_for_equal_images(seed, amount, h
     equal = image_metrics(target, target, *given)
     for name in METRICS:
         if HIGHER_IS_BETTER[name] is None:  # speckle: it looks at one picture only
+            continue
+        if name.endswith("own_range"):  # by the rule of the picture that is judged: not symmetric
+            assert equal[name] == pytest.approx(1) and there[name] < 1
             continue
         torch.testing.assert_close(there[name], back[name])
         assert (equal[name] >= there[name]) if HIGHER_IS_BETTER[name] else (equal[name] <= there[name]), name
