@@ -26,7 +26,8 @@ class GeneratorConfig:
 
     Attributes:
         system: a name of :data:`sdgan_lib.systems.SYSTEMS`.
-        width: channels of the finest appearance level; level i has ``width * min(2**i, 8)``.
+        width: channels of the finest appearance level; level i has ``width * min(2**i, 8)`` (in PG2
+            ``width * (i + 1)``).
         depth: number of halvings; height and width of every picture must be divisible by ``2**depth``.
         pose_ratio: width of the pose stream as a share of the appearance stream's.
         aggregate: ``"max"`` or ``"average"`` over the warped regions.

@@ -32,7 +32,7 @@ def test_pictures_of_every_scale(system, size, batch):
 
 
 def test_the_paper_preset_has_the_papers_channels():
-    for system in SYSTEMS:
+    for system in SYSTEMS.keys() - {"pg2"}:  # PG2 has a paper of its own
         assert PRESETS[f"{system}-paper"].generator.channels == (64, 128, 256, 512, 512, 512)
 
 

@@ -17,6 +17,7 @@ from sdgan_lib.inference import animate, find_picture, generate, render_png
 from sdgan_lib.motion import WALK, fit_poses, read_poses
 from sdgan_lib.pose import JOINT
 from sdgan_lib.protocol import write_pose
+from sdgan_lib.systems import SYSTEMS
 
 PEOPLE, SHIPPED = "data/people", "data/checkpoints/sdgan.safetensors"
 
@@ -53,7 +54,7 @@ def test_the_png_is_the_generators_picture(shipped, person):
     assert np.abs(found.astype(int) - other).mean() > 5, "the target pose makes no difference"
 
 
-@pytest.mark.parametrize("system", ["baseline", "deformable", "sdgan"])
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_every_system_and_size(system):
     torch.manual_seed(0)
     generator = make_generator(GeneratorConfig(system, width=4, depth=3)).eval()
