@@ -294,6 +294,38 @@ class Evaluation:
         values = torch.tensor([of_set.value for of_set in found], dtype=torch.float64)
         return _over_seeds(values, _ends(redrawn) if len(redrawn) else ())
 
+    def difference(self, one: str, other: str) -> dict[str, dict[str, Estimate]]:
+        """How much more one system reaches than another, ``{group: {metric: estimate}}``, on the same people.
+
+        Metrics of pairs are compared pair by pair, those of sets over the same people drawn anew; either as the mean of
+        a system's seeds. The spread is that of the difference of two single runs: the root of the sum of both squared
+        spreads, NaN where a system has one seed.
+        """
+        found: dict[str, dict[str, Estimate]] = {}
+        seeds = [[answer for answer in self.values if system_of(answer) == name] for name in (one, other)]
+        for group, systems in self.table().items():
+            found[group], chosen = {}, self.groups[group]
+            for metric, first in systems[one].items():
+                second = systems[other][metric]
+                mean, ends = first.mean - second.mean, ()
+                if all(metric in self.values[answer] for of in seeds for answer in of):
+                    mine, theirs = (
+                        torch.stack([self.values[answer][metric][chosen] for answer in of]).mean(0)
+                        for of in seeds
+                    )
+                    mean, ends = (
+                        (mine - theirs).nanmean().item(),
+                        interval(mine - theirs, self.people(chosen)),
+                    )
+                elif not math.isnan(first.low + second.low):
+                    mine, theirs = (
+                        torch.stack([self.sets[group][answer][metric].redrawn for answer in of]).mean(0)
+                        for of in seeds
+                    )
+                    ends = _ends(mine - theirs)
+                found[group][metric] = Estimate(mean, math.hypot(first.spread, second.spread), *ends)
+        return found
+
 
 def _over_seeds(values: Tensor, ends: tuple[float, ...]) -> Estimate:
     spread = values.std().item() if len(values) > 1 else float("nan")

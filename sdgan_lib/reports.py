@@ -134,10 +134,10 @@ def markdown_table(table: Table, names: Mapping[str, str] | None = None) -> str:
 def effect(metric: str, found: Estimate) -> str:
     """What a difference says: better, worse, or nothing.
 
-    Something is said only where both the interval over people and the spread over seeds (that of the difference of two
-    single runs) leave no room for the opposite.
+    Something is said only where the difference is beyond both the interval over people and the spread over seeds (that
+    of the difference of two single runs).
     """
-    if HIGHER_IS_BETTER[metric] is None or math.isnan(found.mean):
+    if HIGHER_IS_BETTER[metric] is None or math.isnan(found.low):
         return ""
     if math.isnan(found.spread):
         return "one seed"
@@ -153,14 +153,13 @@ def effects_table(differences: Mapping[str, Mapping[str, Estimate]]) -> str:
     for group in groups:
         heads += [f"{group.replace('_', ' ')} pairs", "95 % over people", "spread over seeds", "effect"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for metric in COLUMNS:
+    for metric in _measured(differences, COLUMNS + MORE):
         cells = [metric]
         for found in (differences[group][metric] for group in groups):
             mean = _number(metric, found.mean)
             sign = "+" if found.mean > 0 else ""
             cells += [sign + mean, _ends(metric, found), _number(metric, found.spread), effect(metric, found)]
-        if any(not math.isnan(differences[group][metric].mean) for group in groups):
-            lines.append(f"| {' | '.join(cells)} |")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -17,6 +17,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from functools import cache, partial
 from pathlib import Path
@@ -26,6 +27,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from sdgan_lib import estimation, evaluation, metrics, reports
 from sdgan_lib.batches import pick_device
@@ -46,12 +48,11 @@ from sdgan_lib.evaluation import (
     Answer,
     Estimate,
     Evaluation,
+    OfSet,
     evaluate,
     held_out,
-    interval,
     of_generator,
     references,
-    system_of,
 )
 from sdgan_lib.files import read_text, write_whole
 from sdgan_lib.generators import Generator
@@ -420,58 +421,58 @@ def measured(
         device: of the answers.
     """
     ways = b"".join(Path(module.__file__).read_bytes() for module in (evaluation, metrics, estimation))
-    told = [
-        subject,
-        test.description()["digest"],
-        list(test.size),
-        hashlib.sha256(ways).hexdigest(),
-        ARCHITECTURE,
-    ]
-    key = hashlib.sha256(json.dumps(told).encode()).hexdigest()
-    try:
-        with safe_open(path, framework="pt") as file:
-            kept = file.metadata() or {}
-            if kept.get("key") == key:
-                names = json.loads(kept["answers"])
-                values = {n: {m: file.get_tensor(f"{n}/{m}") for m in metrics.METRICS} for n in names}
-                return Evaluation(
-                    values, file.get_tensor("same_camera"), tuple(json.loads(kept["identities"]))
-                )
-    except (OSError, SafetensorError):
-        pass  # not there, or damaged: it is only a copy
+    pairs = test.description()["digest"], test.size
+    key = hashlib.sha256(json.dumps([subject, pairs, ARCHITECTURE]).encode() + ways).hexdigest()
+    with (
+        suppress(OSError, SafetensorError),
+        safe_open(path, framework="pt") as file,
+    ):  # or it is not there, or damaged
+        if (file.metadata() or {}).get("key") == key:
+            return _unpacked({name: file.get_tensor(name) for name in file.keys()}, file.metadata())
     made = answers()
     print(f"evaluating {', '.join(made)}", flush=True)
     result = evaluate(made, test, estimator=find(), device=device)
-    tensors = {f"{name}/{metric}": v for name, of in result.values.items() for metric, v in of.items()}
-    notes = {
-        "key": key,
-        "answers": json.dumps(list(result.values)),
-        "identities": json.dumps(result.identities),
-    }
-    write_whole(path, save(tensors | {"same_camera": result.same_camera}, notes))
+    tensors, notes = _packed(result)
+    write_whole(path, save(tensors, notes | {"key": key}))
     return result
 
 
-def difference(result: Evaluation, one: str, other: str) -> dict[str, dict[str, Estimate]]:
-    """How much more ``one`` reaches than ``other``, pair by pair on the same people: ``{group: {metric: estimate}}``.
+def _packed(result: Evaluation) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """An evaluation as named tensors, in the order in which a dictionary of names has them, and notes."""
+    tensors = {"same_camera": result.same_camera}
+    for answer, values in result.values.items():
+        tensors |= {f"values/{answer}/{metric}": value for metric, value in values.items()}
+    for group, answers in result.sets.items():
+        for answer, values in answers.items():
+            for metric, found in values.items():
+                value = torch.tensor([found.value], dtype=torch.float64)
+                tensors[f"sets/{group}/{answer}/{metric}"] = torch.cat([value, found.redrawn.double()])
+    return tensors, {"names": json.dumps(list(tensors)), "identities": json.dumps(result.identities)}
 
-    Each is the mean of its seeds. The spread is that of the difference of two single runs, the root of the sum of both
-    systems' squared spreads; NaN where one of them has a single seed.
-    """
-    table, found = result.table(), {}
-    seeds = {name: [answer for answer in result.values if system_of(answer) == name] for name in (one, other)}
-    for group, chosen in result.groups.items():
-        people = [who for who, inside in zip(result.identities, chosen.tolist(), strict=True) if inside]
-        found[group] = {}
-        for metric in metrics.METRICS:
-            first, second = (
-                torch.stack([result.values[answer][metric][chosen] for answer in seeds[name]]).mean(0)
-                for name in (one, other)
-            )
-            values = first - second
-            spread = math.hypot(*(table[group][name][metric].spread for name in (one, other)))
-            found[group][metric] = Estimate(values.nanmean().item(), spread, *interval(values, people))
-    return found
+
+def _unpacked(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> Evaluation:
+    """Inverse of :func:`_packed`."""
+    result = Evaluation({}, tensors["same_camera"], tuple(json.loads(notes["identities"])))
+    for name in json.loads(notes["names"]):
+        kind, *place = name.split("/")
+        if kind == "values":
+            answer, metric = place
+            result.values.setdefault(answer, {})[metric] = tensors[name]
+        elif kind == "sets":
+            group, answer, metric = place
+            value, redrawn = tensors[name][0].item(), tensors[name][1:]
+            result.sets.setdefault(group, {}).setdefault(answer, {})[metric] = OfSet(value, redrawn)
+    return result
+
+
+def _joined(parts: Sequence[Evaluation]) -> Evaluation:
+    """Evaluations of different answers on the same pairs as one."""
+    result = Evaluation({}, parts[0].same_camera, parts[0].identities)
+    for part in parts:
+        result.values.update(part.values)
+        for group, answers in part.sets.items():
+            result.sets.setdefault(group, {}).update(answers)
+    return result
 
 
 def report(study: Study, runs: Path, root: Path, device: str = "auto") -> list[Path]:
@@ -502,8 +503,7 @@ def report(study: Study, runs: Path, root: Path, device: str = "auto") -> list[P
         parts.append(measured(kept, answers, test, subject, find, where))
     kept, subject = runs / "references.safetensors", everyone.description()["digest"]
     parts.append(measured(kept, partial(references, everyone), test, subject, find, where))
-    values = {name: of for part in parts for name, of in part.values.items()}
-    result = Evaluation(values, parts[0].same_camera, parts[0].identities)
+    result = _joined(parts)
     print(reports.text_table(result.table()))
     files = _texts(study, finished, trained, result, test)
     for name, text in files.items():
@@ -541,7 +541,7 @@ def _texts(
         costs.append(f"| {entry.name} | {seeds} | {weights:.2f} | {seen:,} | {minutes:.1f} |")
         for other in (other for other in entry.against if other in names):
             title = f"{entry.name} against {other}"
-            found = difference(result, entry.name, other)
+            found = result.difference(entry.name, other)
             differences[title] = found
             effects += [f"## {title}", f"{entry.name}: {entry.says}.", reports.effects_table(found)]
     content = reports.summary(result, test) | {
