@@ -290,7 +290,7 @@ class Evaluation:
 
     def _estimate_set(self, answers: Sequence[str], metric: str, group: str) -> Estimate:
         found = [self._sets(group, answer)[metric] for answer in answers]
-        redrawn = torch.stack([of_set.redrawn for of_set in found]).mean(0)
+        redrawn = _redrawn(found)
         values = torch.tensor([of_set.value for of_set in found], dtype=torch.float64)
         return _over_seeds(values, _ends(redrawn) if len(redrawn) else ())
 
@@ -301,35 +301,41 @@ class Evaluation:
         a system's seeds. The spread is that of the difference of two single runs: the root of the sum of both squared
         spreads, NaN where a system has one seed.
         """
-        found: dict[str, dict[str, Estimate]] = {}
-        seeds = [[answer for answer in self.values if system_of(answer) == name] for name in (one, other)]
-        for group, systems in self.table().items():
-            found[group], chosen = {}, self.groups[group]
-            for metric, first in systems[one].items():
-                second = systems[other][metric]
-                mean, ends = first.mean - second.mean, ()
-                if all(metric in self.values[answer] for of in seeds for answer in of):
-                    mine, theirs = (
-                        torch.stack([self.values[answer][metric][chosen] for answer in of]).mean(0)
-                        for of in seeds
-                    )
-                    mean, ends = (
-                        (mine - theirs).nanmean().item(),
-                        interval(mine - theirs, self.people(chosen)),
-                    )
-                elif not math.isnan(first.low + second.low):
-                    mine, theirs = (
-                        torch.stack([self.sets[group][answer][metric].redrawn for answer in of]).mean(0)
-                        for of in seeds
-                    )
-                    ends = _ends(mine - theirs)
-                found[group][metric] = Estimate(mean, math.hypot(first.spread, second.spread), *ends)
+        first, second = ([a for a in self.values if system_of(a) == name] for name in (one, other))
+        found = {}
+        for group, chosen in self.groups.items():
+            found[group] = dict.fromkeys((*METRICS, *SET_METRICS), Estimate(math.nan))
+            for metric in self.values[first[0]].keys() & self.values[second[0]].keys():
+                mine, theirs = (
+                    torch.stack([self.values[answer][metric][chosen] for answer in of])
+                    for of in (first, second)
+                )
+                values = mine.mean(0) - theirs.mean(0)
+                spread = math.hypot(_spread(mine.nanmean(1)), _spread(theirs.nanmean(1)))
+                ends = interval(values, self.people(chosen))
+                found[group][metric] = Estimate(values.nanmean().item(), spread, *ends)
+            for metric in self._sets(group, first[0]).keys() & self._sets(group, second[0]).keys():
+                mine, theirs = (
+                    [self._sets(group, answer)[metric] for answer in of] for of in (first, second)
+                )
+                a, b = (torch.tensor([of_set.value for of_set in of]) for of in (mine, theirs))
+                redrawn = _redrawn(mine) - _redrawn(theirs)
+                ends = _ends(redrawn) if len(redrawn) else ()
+                mean = (a.mean() - b.mean()).item()
+                found[group][metric] = Estimate(mean, math.hypot(_spread(a), _spread(b)), *ends)
         return found
 
 
 def _over_seeds(values: Tensor, ends: tuple[float, ...]) -> Estimate:
-    spread = values.std().item() if len(values) > 1 else float("nan")
-    return Estimate(values.mean().item(), spread, *ends)
+    return Estimate(values.mean().item(), _spread(values), *ends)
+
+
+def _spread(values: Tensor) -> float:
+    return values.std().item() if len(values) > 1 else float("nan")
+
+
+def _redrawn(seeds: Sequence[OfSet]) -> Tensor:
+    return torch.stack([of_set.redrawn for of_set in seeds]).mean(0)
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:

@@ -49,6 +49,7 @@ from sdgan_lib.evaluation import (
     Estimate,
     Evaluation,
     OfSet,
+    Table,
     evaluate,
     held_out,
     of_generator,
@@ -504,8 +505,9 @@ def report(study: Study, runs: Path, root: Path, device: str = "auto") -> list[P
     kept, subject = runs / "references.safetensors", everyone.description()["digest"]
     parts.append(measured(kept, partial(references, everyone), test, subject, find, where))
     result = _joined(parts)
-    print(reports.text_table(result.table()))
-    files = _texts(study, finished, trained, result, test)
+    table = result.table()
+    print(reports.text_table(table))
+    files = _texts(study, finished, trained, result, table, test)
     for name, text in files.items():
         write_whole(runs / name, text + "\n")
     pictures = {} if reports.too_few_for_tenths(len(test)) else figures(finished, result, test, where)
@@ -523,6 +525,7 @@ def _texts(
     finished: Sequence[Run],
     trained: Mapping[str, Trained],
     result: Evaluation,
+    table: Table,
     test: PersonPairs,
 ) -> dict[str, str]:
     """The texts of a report, by the names of their files."""
@@ -557,7 +560,7 @@ def _texts(
         },
     }
     return {
-        "table.md": "\n\n".join([head, "\n".join(costs), reports.markdown_table(result.table())]),
+        "table.md": "\n\n".join([head, "\n".join(costs), reports.markdown_table(table)]),
         "effects.md": "\n\n".join(effects),
         "metrics.json": json.dumps(content, indent=2),
     }

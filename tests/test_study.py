@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ from sdgan_lib.checkpoints import load_checkpoint
 from sdgan_lib.cli import Study as Command
 from sdgan_lib.cli import main
 from sdgan_lib.errors import UserError
-from sdgan_lib.evaluation import REFERENCES, Estimate
+from sdgan_lib.evaluation import REFERENCES, Estimate, held_out
 from sdgan_lib.presets import PRESETS
 from sdgan_lib.reports import COLUMNS, effect, effects_table
 from sdgan_lib.study import read_study, runs_of, train_in_processes
@@ -179,14 +180,20 @@ def test_a_study_goes_on_where_it_stopped_and_measures_nothing_twice(
     assert main(["study", *common]) == 0
     assert evaluated[3:] == [["plain@1"]]  # all else was kept
     files = {name: (runs / name).read_bytes() for name in ("table.md", "effects.md", "metrics.json")}
-    assert main(["study", *common]) == 0
-    assert len(evaluated) == 4 and files == {name: (runs / name).read_bytes() for name in files}
+    kept = runs / "plain@0" / study.VALUES
+    kept.write_bytes(b"no")
+    assert main(["study", *common, "--no-train"]) == 0
+    assert evaluated[4:] == [["plain@0"]]  # and what is kept says the same as what is measured anew
+    assert files == {name: (runs / name).read_bytes() for name in files}
     last = json.loads(files["metrics.json"])
     for group, answers in first["metrics"].items():
         assert {name: last["metrics"][group][name] for name in answers} == answers
     assert last["runs"]["plain@1"]["pairs_seen"] == 4
     table = files["table.md"].decode()
-    assert "3 of 3 runs, 2 steps each" in table and "| plain | 0, 1 | 0.01 | 4 |" in table
+    assert "3 of 3 runs, 2 steps each" in table
+    assert re.search(
+        r"\| plain \| 0, 1 \| 0\.\d\d \| 4 \| 0\.\d \|", table
+    )  # seeds, weights, pairs seen, minutes
     gap = last["metrics"]["all"]["stacked@3"]["fg_l1"] - sum(
         last["metrics"]["all"][f"plain@{seed}"]["fg_l1"] / 2 for seed in (0, 1)
     )
@@ -194,12 +201,21 @@ def test_a_study_goes_on_where_it_stopped_and_measures_nothing_twice(
     sizes = {name: Image.open(runs / name).size for name in ("fig4.png", "fig5.png")}
     assert sizes["fig4.png"][0] > 5 * 64 and sizes["fig5.png"][0] > 6 * 64  # columns
 
-    kept = runs / "plain@0" / study.VALUES
-    for spoil in (lambda: kept.write_bytes(b"no"), lambda: monkeypatch.setattr(study, "ARCHITECTURE", 0)):
-        evaluated.clear()
-        spoil()
-        study.report(read_study(file), runs, people, "cpu")
-        assert ["plain@0"] in evaluated
+    test, digest = held_out(people), last["runs"]["plain@0"]["digest"]
+
+    def measure():
+        return study.measured(kept, lambda: 1 / 0, test, digest, Looking)
+
+    assert list(measure().values) == ["plain@0"]
+    changes = [
+        (study, "ARCHITECTURE", 0),
+        (test, "pairs", test.pairs.flip(0)),
+        (study.metrics, "__file__", __file__),
+    ]
+    for changed in changes:  # networks, pairs, or metrics: what was measured is of no use
+        with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+            patch.setattr(*changed)
+            measure()
 
     capsys.readouterr()
     write(tmp_path, TINY.replace("width = 2\n", "width = 3\n"))
@@ -231,7 +247,7 @@ def test_runs_in_processes_share_the_cores_and_stop_together(tmp_path):
     def interrupt():
         while not all(path.exists() and path.read_text() for path in began):
             time.sleep(0.02)
-        signal.raise_signal(signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)  # to the process, as Ctrl-C
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
