@@ -253,6 +253,73 @@ class Evaluate:
         return self.out or (named[0][1].parent if run else RUNS / "evaluation")
 
 
+@dataclass(frozen=True)
+class Study:
+    """Train the systems and ablations of a study that are not trained yet, then compare all that are.
+
+    It may be stopped by Ctrl-C at any time; the same command goes on.
+    """
+
+    file: Annotated[Path, tyro.conf.Positional] = Path("data/studies/four_systems.toml")
+    """what is trained: entries, seeds and the budget of each run"""
+    runs: Path = RUNS / "study"
+    """folder that holds the runs, NAME@SEED, and receives table.md, effects.md, metrics.json, fig4.png and fig5.png"""
+    data: Path = PEOPLE
+    """folder of the data set"""
+    only: tuple[str, ...] = ()
+    """train these entries or runs (NAME@SEED) alone; what is finished of the others is compared all the same"""
+    jobs: int = 1
+    """how many runs at once, each in a process of its own, with its share of the cores"""
+    minutes: float | None = None
+    """minutes of training of each run, in place of the study's budget"""
+    steps: int | None = None
+    """steps of training, likewise"""
+    train: bool = True
+    """train what is not finished"""
+    evaluate: bool = True
+    """compare what is finished"""
+    device: Device = "auto"
+    """where to run"""
+    quiet: bool = False
+    """no progress bars"""
+
+    def run(self) -> int:
+        from sdgan_lib import study
+        from sdgan_lib.evaluation import held_out
+
+        plan = study.read_study(self.file)
+        if self.minutes is not None or self.steps is not None:
+            plan = replace(plan, budget=study.Budget(self.minutes or 10.0, self.steps))
+        if self.jobs < 1:
+            raise UserError(f"--jobs {self.jobs}: a whole number of 1 or more is wanted")
+        if self.evaluate:  # a fault of the test split is told before hours of training
+            held_out(self.data)
+        failed: list[str] = []
+        if self.train:
+            data = study.Data(self.data)
+            pending = study.pending_runs(plan, self.runs, data, self.only)
+            if self.jobs == 1 or len(pending) < 2:
+                failed = study.train_runs(pending, plan, data, device=self.device, quiet=self.quiet)
+            else:
+                commands = {run.name: self.command(run.name) for run in pending}
+                failed = study.train_in_processes(commands, self.jobs)
+        if self.evaluate:
+            written = study.report(plan, self.runs, self.data, self.device)
+            print("written:", printable(", ".join(map(str, written))) or "nothing, as no run is finished")
+        if failed:
+            raise UserError(
+                f"not finished, see above: {', '.join(failed)}. Remedy: the same command tries again."
+            )
+        return 0
+
+    def command(self, name: str) -> list[str]:
+        """The command that trains one run in a process of its own."""
+        options = {"runs": self.runs, "data": self.data, "only": name, "device": self.device}
+        options |= {key: value for key in ("minutes", "steps") if (value := getattr(self, key)) is not None}
+        told = [text for key, value in options.items() for text in (f"--{key}", str(value))]
+        return [sys.executable, "-m", "sdgan_lib", "study", str(self.file), *told, "--no-evaluate", "--quiet"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Generate:
     """Make a picture of a person in another pose from a checkpoint, a source image and a pose."""
@@ -436,6 +503,7 @@ def main(arguments: list[str] | None = None) -> int:
         {
             "train": Train,
             "evaluate": Evaluate,
+            "study": Study,
             "generate": Generate,
             "animate": Animate,
             "export": Export,

@@ -1,7 +1,7 @@
 """Presets: the compared systems, sized for a laptop and at the paper's width, and the timetable of a run."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.errors import UserError
@@ -72,6 +72,11 @@ class Preset:
     def with_width(self, width: int) -> "Preset":
         """The same system with another generator width; everything else stays."""
         return replace(self, generator=replace(self.generator, width=width))
+
+
+def settings(preset: Preset) -> dict[str, object]:
+    """Every field of a preset by its full name: ``{"generator.width": 16, ...}``."""
+    return {f"{part}.{name}": v for part, values in asdict(preset).items() for name, v in values.items()}
 
 
 @dataclass(frozen=True)
@@ -192,14 +197,15 @@ def _pg2_paper() -> Preset:
 
 
 _SDGAN = _composed(_laptop("sdgan"))
+_FLAT = _composed(_laptop("sdgan-flat"))
 PRESETS: dict[str, Preset] = (
     {system: _laptop(system) for system in SYSTEMS}
-    | {"sdgan": _SDGAN, "sdgan-large": _large(_SDGAN)}
+    | {"sdgan": _SDGAN, "sdgan-flat": _FLAT, "sdgan-large": _large(_SDGAN)}
     | {f"{system}-paper": _paper(system) for system in SYSTEMS}
     | {"pg2": _in_two_stages(_laptop("pg2")), "pg2-paper": _pg2_paper()}
 )
 """What ``train --system`` can name: every system at a laptop's width, and at the paper's (``…-paper``).
 
-``sdgan`` has our additions switched on, as they are in ``sdgan-large``, which the shipped generator was trained by;
-``sdgan-paper`` has none of them.
+``sdgan`` has our additions switched on, as they are in ``sdgan-large``, which the shipped generator was trained by, and
+in ``sdgan-flat``; ``sdgan-paper`` has none of them.
 """

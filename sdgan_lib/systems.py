@@ -49,5 +49,6 @@ SYSTEMS: dict[str, System] = {
     "pg2": System("sdgan_lib.pg2:PG2Generator", scales=(1, 1), judged=(1,), staged=True),
     "deformable": System("sdgan_lib.generators:DeformableGenerator", scales=(1,), judged=(0,)),
     "sdgan": System("sdgan_lib.generators:StackedGenerator", scales=(4, 2, 1), judged=(0, 1, 2)),
+    "sdgan-flat": System("sdgan_lib.generators:StackedGenerator", scales=(1,), judged=(0,)),
 }
-"""The compared systems by name."""
+"""The compared systems by name; ``sdgan-flat`` is SDGAN without stacking, to tell what stacking brings."""
