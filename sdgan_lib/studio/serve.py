@@ -1,0 +1,222 @@
+"""The studio as a page that Python answers: ``python -m sdgan_lib studio``, made with Voilà.
+
+Voilà runs ``served/studio.ipynb``, one kernel per visitor, and shows it in the page ``served/index.html.j2``. What is
+added here: a gate that every request passes, with a fresh token each time, a limit of visitors, and an end without
+remains.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+import secrets
+import signal
+import threading
+import webbrowser
+from asyncio import Future, ensure_future
+from pathlib import Path
+
+from sdgan_lib.checkpoints import load_generator
+from sdgan_lib.datasets import open_split
+from sdgan_lib.errors import UserError
+
+try:
+    import tornado.web
+    from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+    from tornado.httpserver import HTTPServer
+    from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+    from tornado.ioloop import IOLoop
+    from tornado.netutil import bind_sockets
+    from tornado.routing import Router
+    from traitlets import Int
+    from traitlets.config import Config
+    from voila.app import Voila
+except ImportError as error:
+    raise UserError(
+        f"the studio is served by Voilà, which is not installed ({error}). Remedy: run make lab again, or "
+        "pip install -e '.[notebooks]'"
+    ) from error
+
+SERVED = Path(__file__).parent / "served"
+STATIC = Path(__file__).parent / "static"
+HERE = "127.0.0.1"
+
+IMPORTS = "--IPKernelApp.exec_lines=import sdgan_lib.studio.widget"
+"""What a kernel runs as it starts."""
+
+GONE = 20
+"""Seconds after which the kernel of a visitor ends from whom nothing has been heard."""
+
+EXTENSIONS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8", "anywidget"]
+"""Of JupyterLab, those that the page needs."""
+
+# The browser itself refuses whatever would come from elsewhere. Widgets come as modules in blobs.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' blob: data:; font-src 'self' data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def serve(checkpoint: Path, data: Path, port: int = 0, visitors: int = 4, open_browser: bool = True) -> None:
+    """Serve the studio on this machine alone until Ctrl-C, and say at which address.
+
+    Args:
+        checkpoint: trained generator, see :func:`sdgan_lib.checkpoints.load_generator`.
+        data: folder of the data set whose test split has the people.
+        port: where it listens; 0 for a free one.
+        visitors: how many may be there at a time, each with a kernel of some 500 MB.
+        open_browser: whether to open the page.
+
+    Raises:
+        UserError: of checkpoint and data set, told before anybody comes; and for a port that is taken.
+    """
+    load_generator(checkpoint)
+    open_split(data, "test")
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel is this Python, whatever is installed for the user
+    os.environ["SDGAN_STUDIO_CHECKPOINT"] = str(checkpoint.absolute())
+    os.environ["SDGAN_STUDIO_DATA"] = str(data.absolute())
+    config = Config()
+    config.VoilaConfiguration.template = "base"
+    config.VoilaConfiguration.allow_template_override = "NO"
+    config.VoilaConfiguration.extension_allowlist = EXTENSIONS
+    config.VoilaConfiguration.file_allowlist = []
+    config.VoilaConfiguration.multi_kernel_manager_class = Kernels
+    config.Kernels.limit = visitors
+    config.Kernels.cull_idle_timeout = GONE
+    config.Kernels.cull_interval = 5
+    config.Kernels.transport_encryption = "auto"  # of what is said between server and kernels
+    app = Server(
+        config=config,
+        config_file_paths=[],
+        notebook_path=str(SERVED / "studio.ipynb"),
+        ip=HERE,
+        port=port,
+        open_browser=open_browser,
+        token="",
+        log_level=logging.ERROR,
+        tornado_settings={
+            "headers": {"Content-Security-Policy": POLICY},
+            "disable_check_xsrf": True,  # the gate's cookie is sent by no other site
+            "ws_ping_timeout": 30_000,
+        },
+    )
+    app.initialize([])
+    app.start()
+
+
+class Server(Voila):
+    """Voilà behind the gate."""
+
+    def setup_template_dirs(self) -> None:
+        super().setup_template_dirs()
+        self.template_paths[:0] = [str(SERVED), str(STATIC)]
+
+    def listen(self) -> None:
+        """Answer requests until SIGINT or SIGTERM."""
+        try:
+            sockets = bind_sockets(self.port, self.ip)
+        except OSError as error:
+            raise UserError(
+                f"--port {self.port}: {error.strerror}. Remedy: choose another, or leave it out for a free one."
+            ) from error
+        self.port = sockets[0].getsockname()[1]
+        gate = Gate(self.app, self.port)
+        HTTPServer(gate).add_sockets(sockets)
+        address = f"http://{self.ip}:{self.port}/?token={gate.token}"
+        print(f"The pose studio is open at {address} (Ctrl-C ends it)", flush=True)
+        if self.open_browser:
+            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+        self.ioloop = IOLoop.current()
+        signal.signal(signal.SIGINT, self._handle_signal_stop)
+        try:
+            self.ioloop.start()
+        finally:
+            self.stop()
+        print("The pose studio is closed.")
+
+
+class Gate(Router):
+    """What every request passes, for a page, a file, a kernel: with the token or the cookie that it brings, or not.
+
+    Args:
+        app: what lies behind it.
+        port: of the server, whose cookie has its number, as browsers do not tell the ports of a machine apart.
+    """
+
+    def __init__(self, app: tornado.web.Application, port: int):
+        self.app, self.token, self.cookie = app, secrets.token_urlsafe(24), f"sdgan-studio-{port}"
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs) -> HTTPMessageDelegate | None:
+        """The handler of a request that may pass; else that of a page which says how to get in."""
+        if self.cookie in request.cookies and self.knows(request.cookies[self.cookie].value):
+            return self.app.find_handler(request, **kwargs)
+        if request.method == "GET" and self.knows(request.query_arguments.get("token", [b""])[-1].decode()):
+            return self.app.get_handler_delegate(
+                request, Entrance, {"cookie": self.cookie, "token": self.token}
+            )
+        return self.app.get_handler_delegate(request, Refusal)
+
+    def knows(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode(), self.token.encode())
+
+
+class Entrance(tornado.web.RequestHandler):
+    """Gives a visitor who has the token a cookie instead, and the page without the token in its address."""
+
+    def initialize(self, cookie: str, token: str) -> None:
+        self.cookie, self.token = cookie, token
+
+    def get(self) -> None:
+        self.set_cookie(self.cookie, self.token, httponly=True, samesite="Lax")
+        self.redirect("/")
+
+
+class Refusal(tornado.web.RequestHandler):
+    """Whatever is asked without the token."""
+
+    def prepare(self) -> None:
+        self.set_status(403)
+        self.finish(self.settings["voila_jinja2_env"].get_template("403.html").render())
+
+
+class Kernels(AsyncMappingKernelManager):
+    """One kernel per visitor, as far as the limit; and a spare one, which has imported all, for the next."""
+
+    limit = Int(4, config=True)
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.visits: set[Future[str]] = set()
+        self.spare: Future[str] | None = None
+
+    async def start_kernel(self, **kwargs) -> str:
+        """The kernel for a visitor; raises an HTTPError where there is none."""
+        if self.is_full():
+            raise tornado.web.HTTPError(503, str(self.limit))
+        visit, self.spare = self.spare or self.warm(), None
+        self.visits.add(visit)
+        return await visit
+
+    async def cull_kernels(self) -> None:
+        """Now and then: end the kernels of those who have gone, and see to a spare one."""
+        await super().cull_kernels()
+        if self.spare is None and not self.is_full():
+            self.spare = self.warm()
+
+    async def cull_kernel_if_idle(self, kernel_id: str) -> None:
+        if self.spare is None or not self.spare.done() or self.spare.result() != kernel_id:
+            await super().cull_kernel_if_idle(kernel_id)
+
+    def warm(self) -> Future[str]:
+        """A kernel that is being started, to be awaited; what takes long is imported before it can be reached."""
+        return ensure_future(super().start_kernel(extra_arguments=[IMPORTS]))
+
+    def is_full(self) -> bool:
+        """Whether there are as many visitors as there may be; those who have gone, or never came in, are forgotten."""
+        self.visits = {
+            visit
+            for visit in self.visits
+            if not visit.done() or (visit.exception() is None and visit.result() in self)
+        }
+        return len(self.visits) >= self.limit
