@@ -19,12 +19,21 @@ from torch import Tensor, nn
 
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.errors import UserError
-from sdgan_lib.estimation import LEAST_SCORE, MARGIN, VARIANTS, MoveNet, load_estimator
-from sdgan_lib.estimation import SHIPPED as THUNDER
+from sdgan_lib.estimation import (
+    CERTAIN,
+    LEAST_EXTENT,
+    LEAST_SCORE,
+    LIGHTNING,
+    MARGIN,
+    MOST_LOOKS,
+    VARIANTS,
+    MoveNet,
+    load_estimator,
+)
 from sdgan_lib.files import write_whole
 from sdgan_lib.images import encode_png, to_uint8
 from sdgan_lib.protocol import points_of
-from sdgan_lib.studio import view_module, view_style
+from sdgan_lib.studio import plain_module, view_module, view_style
 from sdgan_lib.studio.export import INPUTS, PlainGenerator, example_inputs, to_onnx
 from sdgan_lib.studio.offers import Offer, offered_motions, offered_people, offered_poses
 
@@ -60,7 +69,7 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
     generator = load_generator(checkpoint)
     size = (128, 64)
     graph = to_onnx(PlainGenerator(generator), example_inputs(*size), INPUTS, ("picture",))
-    estimator = load_estimator(THUNDER.with_name("lightning.safetensors"))
+    estimator = load_estimator(LIGHTNING)
     finder = to_onnx(
         _Finder(estimator.network),
         (torch.rand(1, 3, estimator.size, estimator.size),),
@@ -74,6 +83,9 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
         "square": VARIANTS["lightning"].size,
         "margin": MARGIN,
         "leastScore": LEAST_SCORE,
+        "certain": CERTAIN,
+        "leastExtent": LEAST_EXTENT,
+        "mostLooks": MOST_LOOKS,
         "people": _people(people),
         "poses": [[name, points_of(pose)] for name, pose in offered_poses(people).items()],
         "motions": [[name, [*map(points_of, poses)]] for name, poses in offered_motions().items()],
@@ -185,8 +197,8 @@ def _assemble(modules: Path, settings: dict, embedded: dict[str, list[bytes]]) -
     runtime = _as_script(modules / RUNTIME / "ort.wasm.bundle.min.mjs", "ort")
     engine = (STATIC / "engine.js").read_text(encoding="utf-8")
     engine = f'(() => {{\n"use strict";\n{runtime}\n{engine}}})();'
-    view = view_module().replace("export default { render };", "")
-    page_script = re.sub(r"^import .*\n", "", (STATIC / "page.js").read_text(encoding="utf-8"), flags=re.M)
+    view = view_module().replace("export default { render };", "") + plain_module("model.mjs")
+    page_script = plain_module("static/page.js")
     elements = [
         element
         for name, parts in embedded.items()

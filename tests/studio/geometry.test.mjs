@@ -121,7 +121,7 @@ test("a crop has the torso where the training data has it", () => {
 
 test("MoveNet's joints are put into the picture as in Python", () => {
   for (const { decoded, height, width, pose } of cases.movenet)
-    close(g.fromMoveNet(decoded, height, width, cases.margin, cases.least_score), pose, "found pose");
+    close(g.fromMoveNet(decoded, g.squareAround(height, width, cases.margin), cases.least_score), pose, "found pose");
 });
 
 test("what lies between key poses is Python's", () => {
