@@ -316,7 +316,8 @@ def test_only_what_the_model_gives_is_shown(open_view):
 def test_people_and_motions_are_chosen_and_replies_are_told(open_view):
     motion = [[[x, y + k] for x, y in OTHER] for k in (0, 25)]
     page = open_view(
-        more=GRANTS | {"people": [["A", []], ["B", []]], "person": 0, "motions": [["Hop", motion]], "fit": True}
+        more=GRANTS
+        | {"people": [["A", []], ["B", []]], "person": 0, "motions": [["Hop", motion]], "fit": True}
     )
     person = page.locator(".people button").nth(1)
     assert person.get_attribute("aria-label") == "Person 2: B"
@@ -381,7 +382,9 @@ def test_poses_are_saved_in_three_forms_and_taken_back(open_view, tmp_path):
         page.evaluate(DROP, [".pose-studio", "bad.JSON", text])
         told(page, what, fault=True)
     assert asked(page) == before
-    assert not page.evaluate(DROP, ["body", "large.json", "[]"]), "what is dropped elsewhere is not the studio's"
+    assert not page.evaluate(DROP, ["body", "large.json", "[]"]), (
+        "what is dropped elsewhere is not the studio's"
+    )
 
 
 def test_a_photo_is_handed_over_and_a_large_one_made_smaller(open_view):

@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import threading
 import webbrowser
 from asyncio import Future, ensure_future
@@ -27,7 +28,6 @@ try:
     from tornado.httpserver import HTTPServer
     from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
     from tornado.ioloop import IOLoop
-    from tornado.netutil import bind_sockets
     from tornado.routing import Router
     from traitlets import Int
     from traitlets.config import Config
@@ -71,9 +71,19 @@ def serve(checkpoint: Path, data: Path, port: int = 0, visitors: int = 4, open_b
     Raises:
         UserError: of checkpoint and data set, told before anybody comes; and for a port that is taken.
     """
+    try:
+        sock = socket.create_server((HERE, port))
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"--port {port}: {reason}. Remedy: choose another, or leave it out for a free one."
+        ) from error
+    sock.setblocking(False)
     load_generator(checkpoint)
     open_split(data, "test")
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel is this Python, whatever is installed for the user
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = (
+        "1"  # the kernel is this Python, whatever is installed for the user
+    )
     os.environ["SDGAN_STUDIO_CHECKPOINT"] = str(checkpoint.absolute())
     os.environ["SDGAN_STUDIO_DATA"] = str(data.absolute())
     config = Config()
@@ -86,12 +96,13 @@ def serve(checkpoint: Path, data: Path, port: int = 0, visitors: int = 4, open_b
     config.Kernels.cull_idle_timeout = GONE
     config.Kernels.cull_interval = 5
     config.Kernels.transport_encryption = "auto"  # of what is said between server and kernels
+    logging.getLogger("tornado.general").setLevel(logging.ERROR)  # of refusals, each visitor is told the own
     app = Server(
         config=config,
         config_file_paths=[],
         notebook_path=str(SERVED / "studio.ipynb"),
         ip=HERE,
-        port=port,
+        port=sock.getsockname()[1],
         open_browser=open_browser,
         token="",
         log_level=logging.ERROR,
@@ -99,14 +110,18 @@ def serve(checkpoint: Path, data: Path, port: int = 0, visitors: int = 4, open_b
             "headers": {"Content-Security-Policy": POLICY},
             "disable_check_xsrf": True,  # the gate's cookie is sent by no other site
             "ws_ping_timeout": 30_000,
+            "log_function": lambda handler: None,  # of requests
         },
     )
+    app.socket = sock
     app.initialize([])
     app.start()
 
 
 class Server(Voila):
-    """Voilà behind the gate."""
+    """Voilà behind the gate, answering at ``socket``."""
+
+    socket: socket.socket
 
     def setup_template_dirs(self) -> None:
         super().setup_template_dirs()
@@ -114,15 +129,8 @@ class Server(Voila):
 
     def listen(self) -> None:
         """Answer requests until SIGINT or SIGTERM."""
-        try:
-            sockets = bind_sockets(self.port, self.ip)
-        except OSError as error:
-            raise UserError(
-                f"--port {self.port}: {error.strerror}. Remedy: choose another, or leave it out for a free one."
-            ) from error
-        self.port = sockets[0].getsockname()[1]
         gate = Gate(self.app, self.port)
-        HTTPServer(gate).add_sockets(sockets)
+        HTTPServer(gate).add_socket(self.socket)
         address = f"http://{self.ip}:{self.port}/?token={gate.token}"
         print(f"The pose studio is open at {address} (Ctrl-C ends it)", flush=True)
         if self.open_browser:
@@ -149,16 +157,16 @@ class Gate(Router):
 
     def find_handler(self, request: HTTPServerRequest, **kwargs) -> HTTPMessageDelegate | None:
         """The handler of a request that may pass; else that of a page which says how to get in."""
-        if self.cookie in request.cookies and self.knows(request.cookies[self.cookie].value):
+        if self.cookie in request.cookies and self.knows(request.cookies[self.cookie].value.encode()):
             return self.app.find_handler(request, **kwargs)
-        if request.method == "GET" and self.knows(request.query_arguments.get("token", [b""])[-1].decode()):
+        if request.method == "GET" and self.knows(request.query_arguments.get("token", [b""])[-1]):
             return self.app.get_handler_delegate(
                 request, Entrance, {"cookie": self.cookie, "token": self.token}
             )
         return self.app.get_handler_delegate(request, Refusal)
 
-    def knows(self, token: str) -> bool:
-        return hmac.compare_digest(token.encode(), self.token.encode())
+    def knows(self, token: bytes) -> bool:
+        return hmac.compare_digest(token, self.token.encode())
 
 
 class Entrance(tornado.web.RequestHandler):
@@ -207,6 +215,14 @@ class Kernels(AsyncMappingKernelManager):
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         if self.spare is None or not self.spare.done() or self.spare.result() != kernel_id:
             await super().cull_kernel_if_idle(kernel_id)
+
+    async def shutdown_kernel(self, kernel_id: str, now: bool = True, restart: bool = False) -> None:
+        await super().shutdown_kernel(
+            kernel_id, now=True, restart=restart
+        )  # at once: there is nothing to be saved
+
+    async def shutdown_all(self, now: bool = True) -> None:
+        await super().shutdown_all(now=True)
 
     def warm(self) -> Future[str]:
         """A kernel that is being started, to be awaited; what takes long is imported before it can be reached."""
