@@ -293,7 +293,8 @@ OTHER = [[2.5 * x + 200, 2.5 * y + 80] for x, y in ON_128X64]  # a pose in a lar
 GRANTS = {"grants": ["person", "photo", "place", "clip"], "wish": [], "reply": []}
 
 DROP = """([selector, name, text]) => {
-  const dataTransfer = new DataTransfer(), event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  const dataTransfer = new DataTransfer();
+  const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
   dataTransfer.items.add(new File([text], name));
   document.querySelector(selector).dispatchEvent(event);
   return event.defaultPrevented;

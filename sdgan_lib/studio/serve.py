@@ -7,15 +7,16 @@ remains.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import os
 import secrets
+import shutil
 import signal
 import socket
 import threading
 import webbrowser
-from asyncio import Future, ensure_future
 from pathlib import Path
 
 from sdgan_lib.checkpoints import load_generator
@@ -27,7 +28,6 @@ try:
     from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
     from tornado.httpserver import HTTPServer
     from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
-    from tornado.ioloop import IOLoop
     from tornado.routing import Router
     from traitlets import Int
     from traitlets.config import Config
@@ -96,7 +96,7 @@ def serve(checkpoint: Path, data: Path, port: int = 0, visitors: int = 4, open_b
     config.Kernels.cull_idle_timeout = GONE
     config.Kernels.cull_interval = 5
     config.Kernels.transport_encryption = "auto"  # of what is said between server and kernels
-    logging.getLogger("tornado.general").setLevel(logging.ERROR)  # of refusals, each visitor is told the own
+    logging.getLogger("tornado.general").setLevel(logging.CRITICAL)  # visitors are told what concerns them
     app = Server(
         config=config,
         config_file_paths=[],
@@ -128,19 +128,22 @@ class Server(Voila):
         self.template_paths[:0] = [str(SERVED), str(STATIC)]
 
     def listen(self) -> None:
-        """Answer requests until SIGINT or SIGTERM."""
+        asyncio.run(self.answer())
+
+    async def answer(self) -> None:
+        """Answer requests until SIGINT or SIGTERM, then end every kernel."""
+        loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
         gate = Gate(self.app, self.port)
         HTTPServer(gate).add_socket(self.socket)
         address = f"http://{self.ip}:{self.port}/?token={gate.token}"
         print(f"The pose studio is open at {address} (Ctrl-C ends it)", flush=True)
         if self.open_browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        self.ioloop = IOLoop.current()
-        signal.signal(signal.SIGINT, self._handle_signal_stop)
-        try:
-            self.ioloop.start()
-        finally:
-            self.stop()
+        await stopped.wait()
+        await self.kernel_manager.shutdown_all()
+        shutil.rmtree(self.connection_dir)
         print("The pose studio is closed.")
 
 
@@ -195,8 +198,8 @@ class Kernels(AsyncMappingKernelManager):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.visits: set[Future[str]] = set()
-        self.spare: Future[str] | None = None
+        self.visits: set[asyncio.Future[str]] = set()
+        self.spare: asyncio.Future[str] | None = None
 
     async def start_kernel(self, **kwargs) -> str:
         """The kernel for a visitor; raises an HTTPError where there is none."""
@@ -222,11 +225,13 @@ class Kernels(AsyncMappingKernelManager):
         )  # at once: there is nothing to be saved
 
     async def shutdown_all(self, now: bool = True) -> None:
+        starting = self.visits if self.spare is None else {self.spare, *self.visits}
+        await asyncio.gather(*starting, return_exceptions=True)  # so that none stays behind
         await super().shutdown_all(now=True)
 
-    def warm(self) -> Future[str]:
+    def warm(self) -> asyncio.Future[str]:
         """A kernel that is being started, to be awaited; what takes long is imported before it can be reached."""
-        return ensure_future(super().start_kernel(extra_arguments=[IMPORTS]))
+        return asyncio.ensure_future(super().start_kernel(extra_arguments=[IMPORTS]))
 
     def is_full(self) -> bool:
         """Whether there are as many visitors as there may be; those who have gone, or never came in, are forgotten."""
