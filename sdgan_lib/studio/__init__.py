@@ -1,8 +1,8 @@
 """The pose studio: drag the joints of a skeleton and see the person move.
 
 ``geometry.mjs`` computes (poses, warps, masks; no page, no Python). ``skeleton.js`` with ``surroundings.js`` (people,
-photos, motions, files) and ``skeleton.css`` is the view: an ES module that talks to a model with ``get``, ``set``, ``on``,
-``off`` and ``save_changes`` only. So the same files serve a notebook
+photos, motions, files) and ``skeleton.css`` is the view: an ES module that talks to a model with ``get``, ``set``,
+``on``, ``off`` and ``save_changes`` only. So the same files serve a notebook
 (:class:`sdgan_lib.studio.widget.PoseStudio`) and a page without Python, whose model begins with ``model.mjs``.
 """
 

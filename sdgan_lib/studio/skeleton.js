@@ -280,6 +280,7 @@ function render({ model, el }) {
       remove: !keys.length,
     };
     for (const name in idle) buttons[name].setAttribute("aria-disabled", String(idle[name]));
+    if (buttons.place) buttons.place.lastChild.textContent = placing() ? "Done" : "Place";
     buttons.hide.lastChild.textContent = chosen !== null && !pose[chosen] ? "Show" : "Hide";
     for (const name of TOGGLES) buttons[name]?.setAttribute("aria-pressed", String(name === "place" ? placing() : on[name]));
     svg.classList.toggle("moving", on.move);

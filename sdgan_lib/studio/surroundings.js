@@ -60,7 +60,8 @@ export function surroundings({ model, root, become, play, stop }) {
 
   // What there is to tell
 
-  const told = element("p", { class: "told", role: "status" });
+  const invitation = grants.includes("photo") ? "Choose a person, or drop a photo of your own here, or a pose that was saved." : "";
+  const told = element("p", { class: "told", role: "status" }, [invitation]);
   function tell(text, fault = false) {
     told.textContent = text;
     told.classList.toggle("fault", fault);
@@ -76,7 +77,7 @@ export function surroundings({ model, root, become, play, stop }) {
   function hear() {
     const [number, text, fault, file] = model.get("reply") ?? [];
     if (number !== mine) return; // of an older wish, or of another view of the same model
-    tell(text, fault);
+    if (text) tell(text, fault);
     if (file) save(file[2], file[1], file[0]);
   }
 
@@ -147,7 +148,7 @@ export function surroundings({ model, root, become, play, stop }) {
       const label = { "aria-label": `Person ${number + 1}: ${name}`, "data-person": number };
       return button(image, name, label, () => {
         stop();
-        tell("");
+        tell(invitation);
         wish("person", number);
       });
     });

@@ -228,7 +228,10 @@ class PoseStudio(anywidget.AnyWidget):
             self.choose_person(0)
             self.placing = nobody
         if nobody:
-            return f"Nobody was found in {name}. Drag each joint to its place on the body; Delete hides what is not there."
+            return (
+                f"Nobody was found in {name}. Drag each joint to its place on the body (Delete hides it), then press "
+                "Done."
+            )
         joints = f"{int(visible(found[0].pose).sum())} of {len(JOINTS)} joints"
         if len(found) == 1:
             return f"One person was found in {name}, with {joints}."
