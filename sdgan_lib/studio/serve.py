@@ -17,6 +17,7 @@ import signal
 import socket
 import threading
 import webbrowser
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sdgan_lib.checkpoints import load_generator
@@ -45,7 +46,7 @@ HERE = "127.0.0.1"
 IMPORTS = "--IPKernelApp.exec_lines=import sdgan_lib.studio.widget"
 """What a kernel runs as it starts."""
 
-GONE = 20
+GONE = 30
 """Seconds after which the kernel of a visitor ends from whom nothing has been heard."""
 
 EXTENSIONS = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8", "anywidget"]
@@ -81,9 +82,7 @@ def serve(checkpoint: Path, data: Path, port: int = 0, visitors: int = 4, open_b
     sock.setblocking(False)
     load_generator(checkpoint)
     open_split(data, "test")
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = (
-        "1"  # the kernel is this Python, whatever is installed for the user
-    )
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel is of this Python, whatever the user has
     os.environ["SDGAN_STUDIO_CHECKPOINT"] = str(checkpoint.absolute())
     os.environ["SDGAN_STUDIO_DATA"] = str(data.absolute())
     config = Config()
@@ -96,7 +95,9 @@ def serve(checkpoint: Path, data: Path, port: int = 0, visitors: int = 4, open_b
     config.Kernels.cull_idle_timeout = GONE
     config.Kernels.cull_interval = 5
     config.Kernels.transport_encryption = "auto"  # of what is said between server and kernels
-    logging.getLogger("tornado.general").setLevel(logging.CRITICAL)  # visitors are told what concerns them
+    config.VoilaConfiguration.show_tracebacks = True  # the page tells of an error only what it says itself
+    for name, level in (("tornado.general", logging.CRITICAL), ("tornado.application", logging.ERROR)):
+        logging.getLogger(name).setLevel(level)  # what is refused or has gone is told in the page
     app = Server(
         config=config,
         config_file_paths=[],
@@ -198,46 +199,52 @@ class Kernels(AsyncMappingKernelManager):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.visits: set[asyncio.Future[str]] = set()
+        self.visits: list[asyncio.Future[str]] = []
         self.spare: asyncio.Future[str] | None = None
 
     async def start_kernel(self, **kwargs) -> str:
         """The kernel for a visitor; raises an HTTPError where there is none."""
         if self.is_full():
             raise tornado.web.HTTPError(503, str(self.limit))
-        visit, self.spare = self.spare or self.warm(), None
-        self.visits.add(visit)
-        return await visit
+        visit, self.spare = self.spare if self.is_there(self.spare) else self.warm(), None
+        self.visits.append(visit)
+        kernel_id = await visit
+        self.get_kernel(kernel_id).last_activity = datetime.now(
+            UTC
+        )  # it was idle as long as nobody wanted it
+        return kernel_id
 
     async def cull_kernels(self) -> None:
-        """Now and then: end the kernels of those who have gone, and see to a spare one."""
+        """Every few seconds: end the kernels of those who have gone, and see to a spare one."""
         await super().cull_kernels()
-        if self.spare is None and not self.is_full():
+        if not self.is_there(self.spare) and not self.is_full():
             self.spare = self.warm()
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
-        if self.spare is None or not self.spare.done() or self.spare.result() != kernel_id:
+        spare = self.spare.result() if self.is_there(self.spare) and self.spare.done() else None
+        if kernel_id != spare:
             await super().cull_kernel_if_idle(kernel_id)
 
     async def shutdown_kernel(self, kernel_id: str, now: bool = True, restart: bool = False) -> None:
-        await super().shutdown_kernel(
-            kernel_id, now=True, restart=restart
-        )  # at once: there is nothing to be saved
+        """At once: a kernel that is asked to end tells its interruption where the studio was started."""
+        await super().shutdown_kernel(kernel_id, now=True, restart=restart)
 
     async def shutdown_all(self, now: bool = True) -> None:
-        starting = self.visits if self.spare is None else {self.spare, *self.visits}
+        starting = [visit for visit in (*self.visits, self.spare) if visit is not None]
         await asyncio.gather(*starting, return_exceptions=True)  # so that none stays behind
         await super().shutdown_all(now=True)
 
     def warm(self) -> asyncio.Future[str]:
-        """A kernel that is being started, to be awaited; what takes long is imported before it can be reached."""
+        """The id of a kernel that is being started, which imports what takes long before it answers."""
         return asyncio.ensure_future(super().start_kernel(extra_arguments=[IMPORTS]))
 
+    def is_there(self, visit: asyncio.Future[str] | None) -> bool:
+        """Whether a kernel is being started, or has been and has not ended."""
+        return visit is not None and (
+            not visit.done() or (visit.exception() is None and visit.result() in self)
+        )
+
     def is_full(self) -> bool:
-        """Whether there are as many visitors as there may be; those who have gone, or never came in, are forgotten."""
-        self.visits = {
-            visit
-            for visit in self.visits
-            if not visit.done() or (visit.exception() is None and visit.result() in self)
-        }
+        """Whether there are as many visitors as there may be."""
+        self.visits = [*filter(self.is_there, self.visits)]
         return len(self.visits) >= self.limit
