@@ -35,7 +35,11 @@ def test_without_voila_it_is_named_with_the_remedy(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_a_taken_port_is_named(capsys):
+def test_what_cannot_be_served_is_told_at_once(capsys, tmp_path):
+    assert command(["studio", "--checkpoint", str(tmp_path / "none.safetensors")]) == 1
+    assert "none.safetensors: no such checkpoint" in capsys.readouterr().err
+    assert command(["studio", "--visitors", "0"]) == 1
+    assert "--visitors 0: a number of 1 or more" in capsys.readouterr().err
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert command(["studio", "--port", str(port)]) == 1
@@ -147,10 +151,10 @@ def test_only_this_machine_is_answered(studio):
 def visit(browser, studio):  # noqa: F811
     """The page of the one visitor."""
     page = browser.new_page(viewport={"width": 1000, "height": 1100})
-    page.faults, page.hosts = [], set()
-    page.on("console", lambda message: message.type == "error" and page.faults.append(message.text))
+    page.faults, page.asked = [], []
+    page.on("console", lambda line: line.type == "error" and page.faults.append(line.text))
     page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("request", lambda request: page.hosts.add(urlsplit(request.url).hostname))
+    page.on("request", lambda request: page.asked.append(urlsplit(request.url)))
     page.goto(studio.address, wait_until="commit")
     page.wait_for_selector("#start", state="detached", timeout=PATIENCE * 1000)
     rest(page)
@@ -173,7 +177,8 @@ def test_a_dragged_joint_moves_the_picture_and_the_sliders(visit):
     visit.locator('[data-tool="undo"]').click()
     rest(visit)
     assert (pixels(visit) == before).all()
-    assert not visit.faults and visit.hosts <= {"127.0.0.1", None}, (visit.faults, visit.hosts)
+    assert {address.hostname for address in visit.asked} <= {"127.0.0.1", None}
+    assert not visit.faults
 
 
 @pytest.mark.slow
@@ -188,6 +193,9 @@ def test_who_leaves_frees_the_kernel(studio, visit):
     (kernel,) = studio.kernels()
     visit.goto("about:blank")
     kernel.wait(PATIENCE)
+    assert any(address.path.startswith("/voila/api/shutdown/") for address in visit.asked), (
+        "only noticed later"
+    )
 
 
 @pytest.mark.slow

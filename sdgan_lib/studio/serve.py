@@ -20,8 +20,6 @@ import webbrowser
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sdgan_lib.checkpoints import load_generator
-from sdgan_lib.datasets import open_split
 from sdgan_lib.errors import UserError
 
 try:
@@ -33,6 +31,8 @@ try:
     from traitlets import Int
     from traitlets.config import Config
     from voila.app import Voila
+
+    from sdgan_lib.studio.widget import open_studio
 except ImportError as error:
     raise UserError(
         f"the studio is served by Voilà, which is not installed ({error}). Remedy: run make lab again, or "
@@ -70,8 +70,11 @@ def serve(checkpoint: Path, data: Path, port: int = 0, visitors: int = 4, open_b
         open_browser: whether to open the page.
 
     Raises:
-        UserError: of checkpoint and data set, told before anybody comes; and for a port that is taken.
+        UserError: for a port that is taken, and what :func:`sdgan_lib.studio.widget.open_studio` raises: it is told
+            before anybody comes.
     """
+    if visitors < 1:
+        raise UserError(f"--visitors {visitors}: a number of 1 or more is wanted")
     try:
         sock = socket.create_server((HERE, port))
     except (OSError, OverflowError) as error:
@@ -79,50 +82,64 @@ def serve(checkpoint: Path, data: Path, port: int = 0, visitors: int = 4, open_b
         raise UserError(
             f"--port {port}: {reason}. Remedy: choose another, or leave it out for a free one."
         ) from error
-    sock.setblocking(False)
-    load_generator(checkpoint)
-    open_split(data, "test")
-    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # the kernel is of this Python, whatever the user has
-    os.environ["SDGAN_STUDIO_CHECKPOINT"] = str(checkpoint.absolute())
-    os.environ["SDGAN_STUDIO_DATA"] = str(data.absolute())
-    config = Config()
-    config.VoilaConfiguration.template = "base"
-    config.VoilaConfiguration.allow_template_override = "NO"
-    config.VoilaConfiguration.extension_allowlist = EXTENSIONS
-    config.VoilaConfiguration.file_allowlist = []
-    config.VoilaConfiguration.multi_kernel_manager_class = Kernels
-    config.Kernels.limit = visitors
-    config.Kernels.cull_idle_timeout = GONE
-    config.Kernels.cull_interval = 5
-    config.Kernels.transport_encryption = "auto"  # of what is said between server and kernels
-    config.VoilaConfiguration.show_tracebacks = True  # the page tells of an error only what it says itself
-    for name, level in (("tornado.general", logging.CRITICAL), ("tornado.application", logging.ERROR)):
-        logging.getLogger(name).setLevel(level)  # what is refused or has gone is told in the page
-    app = Server(
-        config=config,
-        config_file_paths=[],
-        notebook_path=str(SERVED / "studio.ipynb"),
-        ip=HERE,
-        port=sock.getsockname()[1],
-        open_browser=open_browser,
-        token="",
-        log_level=logging.ERROR,
-        tornado_settings={
-            "headers": {"Content-Security-Policy": POLICY},
-            "disable_check_xsrf": True,  # the gate's cookie is sent by no other site
-            "ws_ping_timeout": 30_000,
-            "log_function": lambda handler: None,  # of requests
-        },
+    with sock:
+        sock.setblocking(False)
+        open_studio(checkpoint, data)
+        os.environ["SDGAN_STUDIO_CHECKPOINT"] = str(checkpoint.absolute())
+        os.environ["SDGAN_STUDIO_DATA"] = str(data.absolute())
+        os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # kernels are of this Python, whatever the user has
+        for name, level in (("tornado.general", logging.CRITICAL), ("tornado.application", logging.ERROR)):
+            logging.getLogger(name).setLevel(level)  # what is refused, or has gone, is told in the page
+        app = Server(sock, config=settings(visitors), open_browser=open_browser)
+        app.initialize([])
+        app.start()
+
+
+def settings(visitors: int) -> Config:
+    """Voilà's, whatever else is configured on this machine."""
+    return Config(
+        {
+            "Voila": {
+                "config_file_paths": [],
+                "token": "",  # the gate has one
+                "log_level": logging.ERROR,
+                "tornado_settings": {
+                    "headers": {"Content-Security-Policy": POLICY},
+                    "disable_check_xsrf": True,  # no other site's request has the gate's cookie
+                    "ws_ping_timeout": 30_000,  # not longer than the interval, as the default is
+                    "log_function": lambda handler: None,  # of requests
+                },
+            },
+            "VoilaConfiguration": {
+                "template": "base",
+                "allow_template_override": "NO",
+                "extension_allowlist": EXTENSIONS,
+                "file_allowlist": [],
+                "multi_kernel_manager_class": Kernels,
+                "show_tracebacks": True,  # of which the page shows the last line
+            },
+            "Kernels": {
+                "limit": visitors,
+                "cull_idle_timeout": GONE,
+                "cull_interval": 5,
+                "transport_encryption": "auto",  # between server and kernels
+            },
+        }
     )
-    app.socket = sock
-    app.initialize([])
-    app.start()
 
 
 class Server(Voila):
-    """Voilà behind the gate, answering at ``socket``."""
+    """Voilà behind the gate.
 
-    socket: socket.socket
+    Args:
+        sock: where it is to listen.
+        options: Voilà's.
+    """
+
+    def __init__(self, sock: socket.socket, **options):
+        address, port = sock.getsockname()
+        super().__init__(notebook_path=str(SERVED / "studio.ipynb"), ip=address, port=port, **options)
+        self.sock = sock
 
     def setup_template_dirs(self) -> None:
         super().setup_template_dirs()
@@ -137,7 +154,7 @@ class Server(Voila):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
         gate = Gate(self.app, self.port)
-        HTTPServer(gate).add_socket(self.socket)
+        HTTPServer(gate).add_socket(self.sock)
         address = f"http://{self.ip}:{self.port}/?token={gate.token}"
         print(f"The pose studio is open at {address} (Ctrl-C ends it)", flush=True)
         if self.open_browser:
