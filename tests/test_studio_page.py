@@ -262,7 +262,7 @@ def test_people_and_motions_can_be_chosen(opened):
     rest(page)
     assert not np.array_equal(pixels(page, "source"), first)
     before = pose_of(page)
-    page.locator('[data-motion="walk"]').click()
+    page.locator('[data-motion="Walk"]').click()
     assert page.locator("[data-key]").count() == 12
     keys = page.locator("[data-key] svg").evaluate_all("keys => keys.map(key => key.getAttribute('viewBox'))")
     seen = set()
@@ -290,7 +290,7 @@ def test_picture_and_motion_are_saved(opened):
         assert np.array_equal(np.asarray(image.convert("RGB")), pixels(page))
     page.locator('[data-save="clip"]').click()
     assert "Choose a motion" in page.locator(".told.fault").text_content()
-    page.locator('[data-motion="raise_arms"]').click()
+    page.locator('[data-motion="Raise the arms"]').click()
     page.locator('[data-tool="play"]').click()
     with page.expect_download(timeout=120_000) as download:
         page.locator('[data-save="clip"]').click()
@@ -311,8 +311,8 @@ def test_people_are_found_in_a_photo_and_one_is_chosen(opened):
     photo = Image.new("RGB", (900, 640), (120, 130, 140))
     poses = []
     for name, height, place in (
-        ("0251_c1s1_000004_01", 512, (120, 60)),
-        ("0260_c2s1_000003_01", 400, (560, 90)),
+        ("0260_c2s1_000003_01", 512, (120, 60)),
+        ("0251_c1s1_000004_01", 400, (560, 90)),
     ):
         path, pose = find_picture(PEOPLE, name)
         poses.append(pose)

@@ -33,7 +33,7 @@ Only one pose is under way at a time: while it is, newer ones replace one anothe
 there. So a slow answer never makes a queue. */
 import {
   JOINTS, JOINT, BONES, LABELS, COLOURS, samePose, rounded, drag, mirrored, scaled, moved, hidden, shown, expected, middle,
-  newHistory, record, undo, redo, between, fitted,
+  newHistory, record, undo, redo, between, fitted, extent,
 } from "./geometry.mjs";
 import { element, OWN_KEYS, surroundings } from "./surroundings.js";
 
@@ -97,7 +97,7 @@ const place = (node, names, values) => names.forEach((name, i) => node.setAttrib
 
 /* A small skeleton that cannot be moved. */
 function thumbnail(pose, height) {
-  const [x, y] = middle(pose) ?? [0, 0], tall = 0.85 * height, wide = 0.45 * height;
+  const [x, y] = middle(pose) ?? [0, 0], tall = Math.max(0.85 * height, 1.1 * extent(pose)), wide = 0.53 * tall;
   const svg = shape("svg", { viewBox: `${x - wide / 2} ${y - tall / 2} ${wide} ${tall}`, "aria-hidden": "true" });
   for (const [from, to] of BONES)
     if (pose[from] && pose[to])
@@ -284,6 +284,7 @@ function render({ model, el }) {
     buttons.hide.lastChild.textContent = chosen !== null && !pose[chosen] ? "Show" : "Hide";
     for (const name of TOGGLES) buttons[name]?.setAttribute("aria-pressed", String(name === "place" ? placing() : on[name]));
     svg.classList.toggle("moving", on.move);
+    root.classList.toggle("placing", placing());
     root.setAttribute("aria-busy", String(waiting())); // the picture is behind the skeleton
   }
 
