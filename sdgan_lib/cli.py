@@ -449,6 +449,28 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Studio:
+    """Open the pose studio in a browser, for the people of this machine; until Ctrl-C (needs .[notebooks])."""
+
+    checkpoint: Path = SHIPPED
+    """trained generator"""
+    data: Path = PEOPLE
+    """folder of the data set that has the people to start with"""
+    port: int = 0
+    """port on 127.0.0.1; 0: a free one"""
+    visitors: int = 4
+    """how many may be there at a time; each takes some 500 MB"""
+    open_browser: bool = True
+    """open the page in a browser"""
+
+    def run(self) -> int:
+        from sdgan_lib.studio.serve import serve
+
+        serve(self.checkpoint, self.data, self.port, self.visitors, self.open_browser)
+        return 0
+
+
+@dataclass(frozen=True)
 class Card:
     """Write the card of an exported generator, from what the file holds: data, recipe, metrics, digest."""
 
@@ -508,6 +530,7 @@ def main(arguments: list[str] | None = None) -> int:
             "animate": Animate,
             "export": Export,
             "page": Page,
+            "studio": Studio,
             "card": Card,
             "check": Check,
             "doctor": Doctor,
