@@ -34,9 +34,9 @@ class Train:
     """what to train: a preset sized for a laptop, or at the paper's width (…-paper)"""
     data: Annotated[Path | None, _else("data/people")] = None
     """folder of the data set"""
-    name: Annotated[str | None, _else("that of the system")] = None
+    name: Annotated[str | None, _else("that of the system, or fine-tuned")] = None
     """name of the run, whose folder is runs/NAME"""
-    minutes: Annotated[float | None, _else("10")] = None
+    minutes: Annotated[float | None, _else("10, or 3 to fine-tune")] = None
     """minutes of training"""
     steps: int | None = None
     """steps of training, instead of minutes"""
@@ -51,7 +51,11 @@ class Train:
     resume: bool = False
     """go on from the run's last checkpoint, with the run's own choices; an option that contradicts them is refused"""
     start_from: Path | None = None
-    """trained generator (checkpoint.pt or .safetensors) to train further, for your own data, say"""
+    """trained generator (checkpoint.pt or .safetensors) to train further, by its own preset unless --system says
+    another"""
+    fine_tune: bool = False
+    """learn one person from a dozen pictures (see frames): from the shipped generator unless --start-from says another,
+    for 3 minutes, with smaller steps and without discriminators"""
     device: Device = "auto"
     """where to train"""
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
@@ -66,7 +70,7 @@ class Train:
     """evaluate afterwards"""
 
     def run(self) -> int:
-        from sdgan_lib.checkpoints import load_checkpoint, preset_from_dict
+        from sdgan_lib.checkpoints import load_checkpoint, preset_from_dict, read_trained
         from sdgan_lib.datasets import PersonPairs
         from sdgan_lib.estimation import load_estimator
         from sdgan_lib.evaluation import held_out
@@ -77,6 +81,7 @@ class Train:
         self.check_numbers()
         folder = self.runs / self.checked_name()
         budget, data, seed = None, self.data or PEOPLE, self.seed or 0
+        start = self.start_from or (SHIPPED if self.fine_tune and not self.resume else None)
         if self.resume:
             state = load_checkpoint(folder / CHECKPOINT)
             preset = preset_from_dict(state["preset"])
@@ -84,13 +89,18 @@ class Train:
             data = self.data or Path(state["data"].get("root", PEOPLE))
         else:
             preset = PRESETS[self.system or "sdgan"]
+            if start is not None and self.system is None:
+                preset = read_trained(start).preset
+            if self.fine_tune:
+                preset = preset.fine_tuned()
             if self.width is not None:
                 preset = preset.with_width(self.width)
             changes = {"batch_size": self.batch_size, "pairs": self.pairs}
             changes = {key: value for key, value in changes.items() if value is not None}
             preset = replace(preset, recipe=replace(preset.recipe, **changes))
-        if self.minutes is not None or self.steps is not None:
-            budget = Budget(self.minutes or 10.0, self.steps)
+        minutes = self.minutes or (3.0 if self.fine_tune and not self.resume else None)
+        if minutes is not None or self.steps is not None:
+            budget = Budget(minutes or 10.0, self.steps)
         people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=preset.losses.reads_masks)
         if self.evaluate:  # a fault of the test split, or of the estimator, is told before hours of training
             load_estimator()
@@ -105,7 +115,7 @@ class Train:
             device=self.device,
             mixed_precision=self.mixed_precision,
             resume=self.resume,
-            start=self.start_from,
+            start=start,
             checkpoint_minutes=self.checkpoint_minutes,
             workers=self.workers,
         )
@@ -133,7 +143,7 @@ class Train:
 
     def checked_name(self) -> str:
         """The run's name, which is that of a folder in ``runs``; raises a UserError for anything else."""
-        name = self.name or self.system or "sdgan"
+        name = self.name or ("fine-tuned" if self.fine_tune else self.system or "sdgan")
         if name in (".", "..") or not name.isprintable() or any(c in name for c in '/\\:*?"<>|'):
             raise UserError(
                 f"--name {name}: the name of one folder in {self.runs} is wanted, without separators; choose the place "
@@ -403,6 +413,29 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Frames:
+    """Make a data set of your own photos of one person; train --fine-tune then learns that person."""
+
+    photos: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER|FILE ...")]
+    """photos of one person, from head to foot, in different poses; a dozen is a good number; they stay as they are"""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """folder of the data set, new or empty"""
+    hold_out: int = 3
+    """how many pictures are kept from training, to evaluate on; at least 2"""
+
+    def run(self) -> int:
+        from sdgan_lib.datasets import check, make_frames
+
+        problems: list = []
+        used = make_frames(self.photos, self.out, self.hold_out, problems.append)
+        for problem in problems:
+            print("left out:", problem)
+        for split, photos in used.items():
+            print(f"{split}: {printable(', '.join(path.name for path in photos))}")
+        return check(self.out)
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Check this machine and this installation, one line each, with the remedy where something is wrong."""
 
@@ -434,6 +467,7 @@ def main(arguments: list[str] | None = None) -> int:
             "page": Page,
             "card": Card,
             "check": Check,
+            "frames": Frames,
             "doctor": Doctor,
         },
         prog="python -m sdgan_lib",
