@@ -424,7 +424,8 @@ class Frames:
     """how many pictures are kept from training, to evaluate on; at least 2"""
 
     def run(self) -> int:
-        from sdgan_lib.datasets import check, make_frames
+        from sdgan_lib.datasets import check
+        from sdgan_lib.frames import make_frames
 
         problems: list = []
         used = make_frames(self.photos, self.out, self.hold_out, problems.append)

@@ -17,7 +17,7 @@ import hashlib
 import os
 import random
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -29,9 +29,8 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from sdgan_lib.errors import Problem, UserError, printable
-from sdgan_lib.estimation import TRAINED, Cropped, PoseEstimator, crop_to_model, find_person, load_estimator
 from sdgan_lib.files import explain, read_text
-from sdgan_lib.images import decode, from_uint8, opened, pixels, to_uint8, upright_size, write_picture
+from sdgan_lib.images import decode, from_uint8, opened, pixels, upright_size
 from sdgan_lib.pose import rescale_pose
 from sdgan_lib.presets import PRESETS
 from sdgan_lib.protocol import (
@@ -44,14 +43,11 @@ from sdgan_lib.protocol import (
     find_layout,
     identity,
     is_junk,
-    is_stray,
     make_pairs,
     misplaced,
     read_annotations,
     read_pairs,
     stop,
-    usable_pictures,
-    write_annotations,
 )
 
 MEMORY_LIMIT = 1 << 30
@@ -496,99 +492,3 @@ def check(root: str | Path, prefix: str | None = None) -> int:
         )
     print(f"{len(problems)} problems" if problems else "no problem found")
     return 1 if problems else 0
-
-
-ENLARGED = 2.0
-"""By how much the person of a photo is enlarged at most; beyond it there is only blur."""
-
-FRAMES = {"train": "person", "test": "held-out"}
-"""Who stands on the pictures of :func:`make_frames`, by split: one person under two names, as no identity may be in
-both splits."""
-
-
-def make_frames(
-    photos: Sequence[str | Path],
-    root: str | Path,
-    hold_out: int = 3,
-    report: Report = stop,
-    estimator: PoseEstimator | None = None,
-) -> dict[str, list[Path]]:
-    """Make a data set of somebody's own photos of one person, to train a generator further on them.
-
-    In each photo the largest person is found and cut out (:func:`sdgan_lib.estimation.crop_to_model`). The photos
-    themselves stay as they are. Pairs are not written: without their file they are all ordered pairs of a split. The
-    names say nothing of cameras, so that no loss and no metric takes two photos for pictures of one place.
-
-    Args:
-        photos: files, or folders of which all files are taken in the order of their names.
-        root: folder of the data set, new or empty.
-        hold_out: how many pictures, spread evenly over the photos, become the test split; two or more.
-        report: what is done with the fault of a photo; by default the first is raised. Otherwise it is left out.
-        estimator: the shipped Thunder unless given.
-
-    Returns:
-        The photos that were taken, by split, in the order of the pictures ``person_001.png``, ``person_002.png`` ...
-        (``train``) and ``held-out_001.png`` ... (``test``).
-
-    Raises:
-        DatasetError: the folder is not empty, or too few photos can be used; nothing is written then.
-    """
-    root = Path(root)
-    if os.path.lexists(root) and not (root.is_dir() and not any(root.iterdir())):
-        stop(Problem(root, "it is there already", "choose another folder, so that nothing is lost"))
-    if hold_out < 2:
-        raise UserError(f"hold-out {hold_out}: two pictures or more are wanted, as a pair has two")
-    estimator = estimator or load_estimator()
-    taken: list[tuple[Path, Cropped]] = []
-    for path in tqdm(_photos(photos), desc="finding the person", disable=None, leave=False):
-        try:
-            taken.append((path, _person_of(path, estimator)))
-        except DatasetError as error:
-            report(error.problem)
-    if len(taken) < hold_out + 2:
-        message = f"{len(taken)} photos can be used, {hold_out + 2} are needed ({hold_out} are held out)"
-        remedy = "add photos of the person from head to foot; a dozen is a good number"
-        stop(Problem(Path(photos[0]), message, remedy))
-    held = {(2 * i + 1) * len(taken) // (2 * hold_out) for i in range(hold_out)}
-    layout, used = Layout(root, "frames"), {}
-    for split, name in FRAMES.items():
-        part = [taken[i] for i in range(len(taken)) if (i in held) == (split == "test")]
-        names = [f"{name}_{number:03}.png" for number in range(1, len(part) + 1)]
-        for file, (_, cropped) in zip(names, part, strict=True):
-            write_picture(layout.images(split) / file, Image.fromarray(to_uint8(cropped.picture)))
-        poses = torch.stack([cropped.pose for _, cropped in part])
-        write_annotations(layout.annotations(split), names, poses)
-        used[split] = [path for path, _ in part]
-    return used
-
-
-def _photos(photos: Sequence[str | Path]) -> list[Path]:
-    """The files named, and those in the folders named, each once."""
-    files: dict[Path, None] = {}
-    for path in map(Path, photos):
-        inside = sorted(path.iterdir()) if path.is_dir() else [path]
-        files |= dict.fromkeys(file for file in inside if not (is_stray(file.name) or file.is_dir()))
-    return list(files)
-
-
-def _person_of(path: Path, estimator: PoseEstimator) -> Cropped:
-    """The largest person of a photo, cut out; a DatasetError for one that no pair can be made with."""
-    remedy = "choose a photo that shows the person from head to foot, large and upright"
-    try:
-        with opened(path) as file:
-            picture = decode(file)
-    except UserError as error:
-        raise DatasetError(error.problem) from error
-    person = find_person(picture, estimator)
-    if person is None:
-        stop(Problem(path, "nobody was found in it", remedy))
-    try:
-        cropped = crop_to_model(picture, person.pose, TRAINED)
-    except UserError:
-        cropped = None
-    if cropped is None or not usable_pictures(["person"], cropped.pose[None])[0]:
-        stop(Problem(path, "a hip or a shoulder of the person was not found, or is cut off", remedy))
-    if cropped.crop.scale > ENLARGED:
-        message = f"the person is too small, some {person.extent:.0f} pixels from head to foot"
-        stop(Problem(path, message, f"choose a photo with at least {TRAINED[0] / ENLARGED:.0f}"))
-    return cropped

@@ -76,12 +76,11 @@ class Preset:
     def fine_tuned(self) -> "Preset":
         """The same generator, to learn one person from a dozen pictures within minutes (``train --fine-tune``).
 
-        It starts from a trained generator, so the discriminators, which start afresh, would only disturb it. Such
-        pictures have no masks, and body regions drawn from found joints are no silhouettes to learn from.
+        It starts from a trained generator: discriminators, which start afresh, would disturb it.
         """
         return replace(
             self,
-            losses=replace(self.losses, adversarial_weight=0.0, silhouette_weight=0.0),
+            losses=replace(self.losses, adversarial_weight=0.0),
             recipe=replace(
                 self.recipe, batch_size=4, generator_rate=4e-4, decay_share=0.5, ema_decay=0.98, pairs="all"
             ),
