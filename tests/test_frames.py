@@ -15,7 +15,7 @@ from sdgan_lib.estimation import LIGHTNING, crop_to_model, find_person, load_est
 from sdgan_lib.frames import make_frames
 from sdgan_lib.protocol import DatasetError
 
-PHOTOS = ROOT / "data/frames"
+PHOTOS = ROOT / "data/frames/0288"
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,9 @@
-"""Stand-ins for somebody's own photos of one person: ``python -m data.frames.make`` writes the pictures here.
+"""Stand-ins for somebody's own photos of one person: ``python -m data.frames.make`` writes those in ``0288``.
 
 The course has no photographs of people. These are a held-out drawn person's pictures, whom no generator was trained
 on, with another camera's look: enlarged, then contrast, colour cast, blur, noise and JPEG, all drawn from the seed.
 They show whether fine-tuning helps with a person and a look that were never seen; what real cloth, faces and light
-would add, they cannot show. ``--identity 0253 --out DIR`` makes others.
+would add, they cannot show. ``--identity 0253`` makes others.
 """
 
 import argparse
@@ -89,15 +89,16 @@ def main() -> int:
     """Run the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m data.frames.make", description=__doc__.splitlines()[0])
     parser.add_argument("--identity", default=IDENTITY, help="0251 to 0300")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder for the pictures")
+    parser.add_argument("--out", type=Path, help="folder for the pictures, else one beside this program")
     parser.add_argument("--count", type=int, default=COUNT, help="how many, at most 20")
     parser.add_argument("--seed", type=int, default=0, help="of look and noise")
     options = parser.parse_args()
+    out = options.out or HERE / options.identity
     try:
-        written = make(options.identity, options.out, options.count, options.seed)
+        written = make(options.identity, out, options.count, options.seed)
     except UserError as error:
         sys.exit(f"data.frames.make: {error}")
-    print(f"{len(written)} pictures in {options.out}")
+    print(f"{len(written)} pictures in {out}")
     return 0
 
 
