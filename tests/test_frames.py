@@ -1,5 +1,6 @@
 """Photos of one person become a data set, and a generator learns that person from it."""
 
+import json
 import shutil
 
 import numpy as np
@@ -9,10 +10,13 @@ from course import ROOT
 from PIL import Image
 
 from data.frames.make import COUNT, IDENTITY, make
+from sdgan_lib.checkpoints import load_checkpoint, load_generator, preset_to_dict, read_trained
+from sdgan_lib.cli import main
 from sdgan_lib.datasets import PersonPairs, check_dataset, open_split, read_mask
 from sdgan_lib.errors import UserError
 from sdgan_lib.estimation import LIGHTNING, crop_to_model, find_person, load_estimator
-from sdgan_lib.frames import make_frames
+from sdgan_lib.evaluation import evaluate, of_generator
+from sdgan_lib.frames import SHIPPED, make_frames
 from sdgan_lib.protocol import DatasetError
 
 PHOTOS = ROOT / "data/frames/0288"
@@ -111,3 +115,32 @@ def test_nothing_is_overwritten_and_too_few_photos_are_refused(made, tmp_path, l
     with pytest.raises(DatasetError, match=r"none\.jpg: no such file"):
         make_frames([tmp_path / "none.jpg"], tmp_path / "few", 2, estimator=lightning)
     assert not (tmp_path / "few").exists()
+
+
+@pytest.mark.slow
+def test_two_commands_teach_the_shipped_generator_a_person(folder, tmp_path, capsys):
+    """Frames, then train: the person is painted better in poses of pictures that were held out, a few steps later."""
+    data, runs = tmp_path / "data", tmp_path / "runs"
+    photos = map(str, sorted(folder.glob("*.jpg")))
+    assert main(["frames", *photos, "--out", str(data), "--hold-out", "2"]) == 0
+    told = capsys.readouterr().out
+    assert "train: 2.jpg, 4.jpg, 5.jpg, 7.jpg" in told and "no problem found" in told
+    options = ["--data", str(data), "--runs", str(runs), "--device", "cpu"]
+    assert main(["train", "--fine-tune", "--steps", "8", *options]) == 0
+
+    test, shipped = PersonPairs(data, "test", pairs="all"), load_generator(SHIPPED)
+    before = evaluate({"model": of_generator(shipped)}, test, quiet=True).means()["all"]["model"]
+    after = json.loads((runs / "fine-tuned/metrics.json").read_text())["metrics"]["all"]["model"]
+    assert after["fg_ssim"] > before["fg_ssim"] + 0.01 and after["fg_l1"] < before["fg_l1"]
+    state = load_checkpoint(runs / "fine-tuned/checkpoint.pt")
+    assert state["start"]["digest"] == read_trained(SHIPPED).digest
+    assert state["preset"] == preset_to_dict(read_trained(SHIPPED).preset.fine_tuned())
+
+
+def test_a_run_that_starts_from_a_generator_has_its_preset(made, tmp_path):
+    options = ["--data", str(made[0]), "--runs", str(tmp_path), "--name", "own", "--device", "cpu"]
+    options += ["--steps", "1", "--batch-size", "1", "--no-evaluate"]
+    assert main(["train", "--start-from", str(SHIPPED), *options]) == 0
+    own = load_checkpoint(tmp_path / "own/checkpoint.pt")["preset"]
+    assert own["generator"] == preset_to_dict(read_trained(SHIPPED).preset)["generator"]
+    assert own["losses"]["adversarial_weight"] > 0
