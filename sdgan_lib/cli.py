@@ -36,7 +36,7 @@ class Train:
     """folder of the data set"""
     name: Annotated[str | None, _else("that of the system, or fine-tuned")] = None
     """name of the run, whose folder is runs/NAME"""
-    minutes: Annotated[float | None, _else("10, or 3 to fine-tune")] = None
+    minutes: Annotated[float | None, _else("10")] = None
     """minutes of training"""
     steps: int | None = None
     """steps of training, instead of minutes"""
@@ -54,8 +54,8 @@ class Train:
     """trained generator (checkpoint.pt or .safetensors) to train further, by its own preset unless --system says
     another"""
     fine_tune: bool = False
-    """learn one person from a dozen pictures (see frames): from the shipped generator unless --start-from says another,
-    for 3 minutes, with smaller steps and without discriminators"""
+    """learn one person from a dozen pictures (see frames): a hundred steps from the shipped generator, unless
+    --start-from, --steps or --minutes say otherwise"""
     device: Device = "auto"
     """where to train"""
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
@@ -74,7 +74,7 @@ class Train:
         from sdgan_lib.datasets import PersonPairs
         from sdgan_lib.estimation import load_estimator
         from sdgan_lib.evaluation import held_out
-        from sdgan_lib.presets import PRESETS
+        from sdgan_lib.presets import FINE_TUNING_STEPS, PRESETS
         from sdgan_lib.reports import too_few_for_tenths
         from sdgan_lib.training import CHECKPOINT, Budget, train
 
@@ -98,9 +98,10 @@ class Train:
             changes = {"batch_size": self.batch_size, "pairs": self.pairs}
             changes = {key: value for key, value in changes.items() if value is not None}
             preset = replace(preset, recipe=replace(preset.recipe, **changes))
-        minutes = self.minutes or (3.0 if self.fine_tune and not self.resume else None)
-        if minutes is not None or self.steps is not None:
-            budget = Budget(minutes or 10.0, self.steps)
+        if self.minutes is not None or self.steps is not None:
+            budget = Budget(self.minutes or 10.0, self.steps)
+        elif self.fine_tune and not self.resume:
+            budget = Budget(steps=FINE_TUNING_STEPS)
         people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=preset.losses.reads_masks)
         if self.evaluate:  # a fault of the test split, or of the estimator, is told before hours of training
             load_estimator()
