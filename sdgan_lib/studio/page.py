@@ -29,7 +29,7 @@ from sdgan_lib.motion import SEQUENCES, read_poses
 from sdgan_lib.pose import visible
 from sdgan_lib.protocol import points_of
 from sdgan_lib.studio import view_module, view_style
-from sdgan_lib.studio.export import INPUTS, PlainGenerator, example_inputs, to_onnx
+from sdgan_lib.studio.export import INPUTS, OUTPUTS, PlainGenerator, example_inputs, picture_alone, to_onnx
 
 STATIC = Path(__file__).parent / "static"
 
@@ -65,7 +65,8 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
     modules = node_modules(out.parent)
     generator = load_generator(checkpoint)
     size = (128, 64)
-    graph = to_onnx(PlainGenerator(generator), example_inputs(*size), INPUTS, ("picture",))
+    graph = to_onnx(PlainGenerator(generator), example_inputs(*size), INPUTS, OUTPUTS)
+    whole, weights = _parts(graph)
     estimator = load_estimator(THUNDER.with_name("lightning.safetensors"))
     finder = to_onnx(
         _Finder(estimator.network),
@@ -86,7 +87,8 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
     }
     embedded = {
         "wasm": [(modules / RUNTIME / "ort-wasm-simd-threaded.wasm").read_bytes()],
-        "generator": _parts(graph),
+        "generator": [picture_alone(graph).SerializeToString(), weights],
+        "inside": [whole],  # with the generator's weights, started when somebody looks inside
         "finder": _parts(finder),
     }
     page = _assemble(modules, settings, embedded)

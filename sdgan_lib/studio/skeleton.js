@@ -15,6 +15,8 @@ joint       name of the joint chosen last; both sides set it
 size        [height, width] of the pictures
 scale       how many pixels of the screen one of theirs takes at most
 fault       what went wrong with the last pose, or ""
+wants_inside  whether somebody looks inside the network; set here. While it is true the other side sets, with each picture,
+inside      what is seen there: [label, bytes of a PNG file]
 
 Only one pose is under way at a time: while it is, newer ones replace one another, and the newest goes when the answer is
 there. So a slow answer never makes a queue. */
@@ -143,6 +145,56 @@ function skeleton([height, width]) {
   return { svg, joints, draw };
 }
 
+/* What each picture inside the network is, in plain words. */
+const INSIDE = {
+  "heat maps": "How the network is told the pose: a spot for each joint, in the skeleton's colours.",
+  "warped source": "The source, moved limb by limb to the new pose, without a network.",
+  "1/4 of the size": "The network's first picture, a quarter as high and wide: rough shape and colours.",
+  "1/2 of the size": "Its second picture, half as high and wide: parts become clear.",
+  "full size": "The answer.",
+  attention: "Where each pixel comes from. White: painted anew; grey: the background; a colour: moved from that part of the source.",
+  silhouette: "White: where it puts the person in front of the background.",
+  background: "The place without the person; what they hid is painted.",
+};
+const INSIDE_WIDTH = 144; // pixels of the screen that one of these pictures takes at most, unless it has more itself
+
+/* What the network is given and makes on the way to its picture, to be opened; nothing is computed while it is closed. */
+function insideOf(model) {
+  const [height, width] = model.get("size"), factor = Math.max(1, Math.floor(INSIDE_WIDTH / width));
+  const grid = element("div", { class: "grid" });
+  const details = element("details", { class: "inside" }, [element("summary", OWN_KEYS, ["Inside the network"]), grid]);
+  details.style.setProperty("--shown", `${factor * width}px`);
+  let labels = [], addresses = [];
+
+  function show() {
+    const pictures = model.get("inside") ?? [], before = addresses;
+    addresses = pictures.map(([, bytes]) => URL.createObjectURL(new Blob([bytes], { type: "image/png" })));
+    if (String(labels) !== String(pictures.map(([label]) => label))) {
+      labels = pictures.map(([label]) => label);
+      grid.replaceChildren(...labels.map((label) => {
+        const image = element("img", { alt: label, width: factor * width, height: factor * height, draggable: "false" });
+        return element("figure", { "data-inside": label }, [
+          image, element("figcaption", {}, [element("b", {}, [label]), INSIDE[label] ?? ""]),
+        ]);
+      }));
+    }
+    grid.querySelectorAll("img").forEach((image, i) => (image.src = addresses[i]));
+    for (const address of before) URL.revokeObjectURL(address);
+  }
+
+  const forget = () => addresses.forEach((address) => URL.revokeObjectURL(address));
+  const follow = () => (details.open = Boolean(model.get("wants_inside")));
+  details.addEventListener("toggle", () => {
+    if (details.open === model.get("wants_inside")) return;
+    model.set("wants_inside", details.open);
+    model.save_changes();
+  });
+  follow();
+  show();
+  const listeners = { "change:inside": show, "change:wants_inside": follow };
+  return { details, listeners, forget };
+}
+
 function render({ model, el }) {
   const size = model.get("size"), [height, width] = size;
   const root = element("div", { class: "pose-studio" });
@@ -196,6 +248,8 @@ function render({ model, el }) {
   const keyButtons = element("div", { class: "keys" });
   timeline.append(element("div", { class: "group" }, MOTION.map(tool)), keyButtons);
   root.append(toolbar, figures, status, ...(strip.childElementCount ? [strip] : []), timeline);
+  const inside = insideOf(model);
+  root.append(inside.details);
   el.append(root);
 
   // Pictures and poses, to and fro
@@ -461,6 +515,7 @@ function render({ model, el }) {
   // What the other side changes
 
   const listeners = {
+    ...inside.listeners,
     "change:picture": () => showPicture("picture", "picture", "backdrop"),
     "change:source": () => showPicture("source", "source"),
     "change:fault": refresh,
@@ -490,6 +545,7 @@ function render({ model, el }) {
     clearInterval(playing?.timer);
     for (const [name, listener] of Object.entries(listeners)) model.off?.(name, listener);
     for (const address of Object.values(addresses)) URL.revokeObjectURL(address);
+    inside.forget();
     root.remove();
   };
 }

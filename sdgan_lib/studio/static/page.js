@@ -2,7 +2,9 @@
 
 skeleton.js talks to a model with get, set, on, off and save_changes; here the model draws the picture itself. */
 import { render } from "../skeleton.js";
-import { between, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, outOfCrop, squareAround, template } from "../geometry.mjs";
+import {
+  between, coloursOf, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, lookInside, outOfCrop, squareAround, template,
+} from "../geometry.mjs";
 
 const settings = JSON.parse(document.getElementById("settings").textContent);
 const [HEIGHT, WIDTH] = settings.size;
@@ -31,6 +33,7 @@ async function loadGraph(name) {
     weights[2 * i + 1] = halves[half + i];
   }
   await engine("load", name, model, weights);
+  return weights;
 }
 
 /* The networks' engine: a function of the name of a call and its values. In a worker made of the page's own text, so that
@@ -98,12 +101,11 @@ function planes(context, width, height) {
   return values;
 }
 
-/* The way back: red, green, blue and 255 for each pixel. */
-function fromPlanes(values) {
-  const colours = new Uint8ClampedArray(4 * COUNT).fill(255); // which rounds and clamps
-  for (let at = 0; at < COUNT; at++)
-    for (let colour = 0; colour < 3; colour++) colours[4 * at + colour] = (values[colour * COUNT + at] + 1) * 127.5;
-  return colours;
+/* Colours as the bytes of a PNG file. */
+function pngOf({ colours, height, width }) {
+  const [element, context] = canvas(width, height);
+  context.putImageData(new ImageData(colours, width, height), 0, 0);
+  return asPNG(element);
 }
 
 // The generator
@@ -117,25 +119,44 @@ class Person {
     this.heatmaps = [heatmaps(pose, HEIGHT, WIDTH), JOINT_MAPS];
   }
 
-  /* The person in another pose: the picture's colours. */
-  async inPose(pose) {
-    const { maps, masks } = limbWarps(this.pose, pose, HEIGHT, WIDTH, settings.background);
-    const picture = await engine("run", "generator", {
+  /* What the generator is given for another pose: the graph's inputs, and the warps among them. */
+  given(pose) {
+    const warps = limbWarps(this.pose, pose, HEIGHT, WIDTH, settings.background);
+    const inputs = {
       source_image: this.image,
       source_heatmaps: this.heatmaps,
       target_heatmaps: [heatmaps(pose, HEIGHT, WIDTH), JOINT_MAPS],
-      maps: [Float32Array.from(maps.flat(2)), [1, 11, 2, 3]],
-      masks: [masks, [1, 11, HEIGHT, WIDTH]],
-    });
-    return fromPlanes(picture);
+      maps: [Float32Array.from(warps.maps.flat(2)), [1, 11, 2, 3]],
+      masks: [warps.masks, [1, 11, HEIGHT, WIDTH]],
+    };
+    return { inputs, warps };
+  }
+
+  /* The person in another pose: the picture's colours. */
+  async inPose(pose) {
+    return coloursOf(await engine("run", "generator", this.given(pose).inputs), COUNT);
   }
 
   /* The same as the bytes of a PNG file. */
   async pngInPose(pose) {
-    const [element, context] = canvas(WIDTH, HEIGHT);
-    context.putImageData(new ImageData(await this.inPose(pose), WIDTH, HEIGHT), 0, 0);
-    return asPNG(element);
+    return pngOf({ colours: await this.inPose(pose), height: HEIGHT, width: WIDTH });
   }
+
+  /* The same picture among all that is seen inside the network, [label, bytes of a PNG file] each. */
+  async insideInPose(pose) {
+    await startInside();
+    const { inputs, warps } = this.given(pose);
+    const made = await engine("outputs", "inside", inputs);
+    const given = { image: this.image[0], heatmaps: inputs.target_heatmaps[0], warps };
+    return lookInside(given, made).map(([label, seen]) => [label, pngOf(seen)]);
+  }
+}
+
+let generatorWeights, insideStarted = null;
+
+/* The generator's graph with all outputs, once: the same weights a second time in memory, for those who look inside. */
+function startInside() {
+  return (insideStarted ??= embedded("inside-0").then((graph) => engine("load", "inside", graph, generatorWeights)));
 }
 
 /* What the view talks to. */
@@ -169,20 +190,25 @@ class Model {
   }
 
   save_changes() {
-    if (this.state.asked !== this.state.answered && !this.busy) this.answer();
+    const { asked, answered, wants_inside, inside } = this.state;
+    if (!wants_inside && inside.length) this.set("inside", []);
+    if ((asked !== answered || (wants_inside && !inside.length)) && !this.busy) this.answer();
   }
 
   async answer() {
     this.busy = true;
-    const { asked, pose } = this.state;
+    const { asked, pose, wants_inside } = this.state;
     try {
-      this.set("picture", await this.person.pngInPose(pose));
+      const inside = wants_inside ? await this.person.insideInPose(pose) : [];
+      this.set("picture", wants_inside ? new Map(inside).get("full size") : await this.person.pngInPose(pose));
+      this.set("inside", inside);
       this.set("fault", "");
     } catch (error) {
       this.set("fault", String(error.message ?? error));
     }
     this.busy = false;
     this.set("answered", asked);
+    if (this.state.wants_inside !== wants_inside) this.save_changes();
   }
 }
 
@@ -205,9 +231,10 @@ async function show(person, state = {}) {
   model = new Model(person, {
     pose: person.pose, start: person.pose, source: person.png, picture,
     poses: startPoses(person), motion: [], steps: 1, joint: "Rwri", size: settings.size,
-    scale: 4.4, asked: 0, answered: 0, fault: "", ...state,
+    scale: 4.4, asked: 0, answered: 0, fault: "", wants_inside: model?.state.wants_inside ?? false, inside: [], ...state,
   });
   leave = render({ model, el: document.getElementById("studio") });
+  model.save_changes(); // for those who look inside
 }
 
 const INVITATION = "Choose a person, or drop a photo of your own, or a pose that you saved, on this page.";
@@ -429,7 +456,7 @@ try {
   engine = await startEngine();
   await engine("start", await embedded("wasm-0"));
   await stage("Starting the generator", 0.88);
-  await loadGraph("generator");
+  generatorWeights = await loadGraph("generator");
   await stage("Starting the pose finder", 0.95);
   await loadGraph("finder");
   await stage("Making the first picture", 0.98);
