@@ -156,14 +156,15 @@ const INSIDE = {
   silhouette: "White: where it puts the person in front of the background.",
   background: "The place without the person; what they hid is painted.",
 };
-const INSIDE_WIDTH = 144; // pixels of the screen that one of these pictures takes at most, unless it has more itself
+const INSIDE_WIDTHS = { "--times": 144, "--times-wide": 204 }; // pixels of the screen for one of them, on a phone and a desk
 
 /* What the network is given and makes on the way to its picture, to be opened; nothing is computed while it is closed. */
 function insideOf(model) {
-  const [height, width] = model.get("size"), factor = Math.max(1, Math.floor(INSIDE_WIDTH / width));
+  const [height, width] = model.get("size");
   const grid = element("div", { class: "grid" });
   const details = element("details", { class: "inside" }, [element("summary", OWN_KEYS, ["Inside the network"]), grid]);
-  details.style.setProperty("--shown", `${factor * width}px`);
+  for (const [name, most] of Object.entries(INSIDE_WIDTHS))
+    details.style.setProperty(name, Math.max(1, Math.floor(most / width))); // whole: every pixel is a square
   let labels = [], addresses = [];
 
   function show() {
@@ -172,7 +173,7 @@ function insideOf(model) {
     if (String(labels) !== String(pictures.map(([label]) => label))) {
       labels = pictures.map(([label]) => label);
       grid.replaceChildren(...labels.map((label) => {
-        const image = element("img", { alt: label, width: factor * width, height: factor * height, draggable: "false" });
+        const image = element("img", { alt: label, width, height, draggable: "false" });
         return element("figure", { "data-inside": label }, [
           image, element("figcaption", {}, [element("b", {}, [label]), INSIDE[label] ?? ""]),
         ]);

@@ -2,9 +2,8 @@
 
 skeleton.js talks to a model with get, set, on, off and save_changes; here the model draws the picture itself. */
 import { render } from "../skeleton.js";
-import {
-  between, coloursOf, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, lookInside, outOfCrop, squareAround, template,
-} from "../geometry.mjs";
+import { between, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, outOfCrop, squareAround, template } from "../geometry.mjs";
+import { coloursOf, lookInside } from "../geometry.mjs";
 
 const settings = JSON.parse(document.getElementById("settings").textContent);
 const [HEIGHT, WIDTH] = settings.size;
