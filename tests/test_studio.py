@@ -92,7 +92,7 @@ def noise(size: tuple[int, int], seed: int) -> Tensor:
 
 
 def inside_case(source: Tensor, target: Tensor, size: tuple[int, int]) -> dict:
-    """What a composing generator of random weights is given, the outputs that its graph has, and what is seen of them."""
+    """What a composing generator of random weights is given, its graph's outputs, and what is seen of them."""
     torch.manual_seed(0)
     generator = make_generator(GeneratorConfig("sdgan", width=4, depth=3, composition=True)).eval()
     image = noise(size, 0)

@@ -29,7 +29,7 @@ def opened(path):
 
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory):
-    """The shipped generator's graph, written by the command line, and the one with all outputs that it was taken from."""
+    """The shipped generator's graph as the command line writes it, and the whole one that it is taken from."""
     folder = tmp_path_factory.mktemp("graph")
     whole, written = folder / "whole.onnx", folder / "sdgan.onnx"
 

@@ -37,7 +37,7 @@ INPUTS = ("source_image", "source_heatmaps", "target_heatmaps", "maps", "masks")
 """Names of the graph's inputs, see :meth:`PlainGenerator.forward`."""
 
 OUTPUTS = ("picture", "low", "middle", "attention", "background")
-"""Names of what :meth:`PlainGenerator.forward` returns. An exported file has the first alone (:func:`picture_alone`): the
+"""Names of what :meth:`PlainGenerator.forward` returns. A file has the first alone (:func:`picture_alone`): the
 smaller pictures cost a twentieth of the time, and nothing else needs them."""
 
 SMALLEST = 64
