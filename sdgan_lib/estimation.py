@@ -305,7 +305,11 @@ class MoveNet(nn.Module):
         self.offsets = Head(2 * joints)
 
     def forward(self, x: Tensor) -> Maps:
-        x = self.pyramid(self.backbone(x))
+        return self.maps(self.backbone(x))
+
+    def maps(self, features: list[Tensor]) -> Maps:
+        """The heads' maps from what the backbone gives."""
+        x = self.pyramid(features)
         return Maps(self.centre(x), self.regression(x), self.heatmaps(x), self.offsets(x))
 
     @staticmethod
@@ -351,7 +355,6 @@ class PoseEstimator:
         self.network = network.eval()
         self.size = size
 
-    @torch.inference_mode()
     def __call__(self, pictures: Tensor) -> Found:
         """The pose of the one person in each picture.
 
@@ -365,6 +368,16 @@ class PoseEstimator:
         Raises:
             ValueError: for another shape or type.
         """
+        return Found(*self.look(pictures)[:2])
+
+    @torch.inference_mode()
+    def look(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The pose in each picture, as by a call, and what the network saw on the way, in one pass.
+
+        Returns:
+            Pose and scores as in :class:`Found`; and the backbone's last features, at 1/32 of the size, averaged over
+            the square: float32 ``[B, 1280]``, 0 to 6, for :func:`sdgan_lib.metrics.kernel_distance`.
+        """
         if pictures.ndim != 4 or pictures.shape[1] != 3 or 0 in pictures.shape:
             raise ValueError(
                 f"pictures must have the shape [B, 3, H, W] with B > 0, got {list(pictures.shape)}"
@@ -372,12 +385,12 @@ class PoseEstimator:
         if not pictures.is_floating_point():
             raise ValueError(f"pictures must be float in [-1, 1], got {pictures.dtype}: use x / 127.5 - 1")
         device = next(self.network.parameters()).device
-        parts = []
+        decoded, seen = [], []
         for some in pictures.split(BATCH.get(device.type, 64)):
-            square = in_square(some.to(device, torch.float32), self.size)
-            found = MoveNet.decode(self.network(square))
-            parts.append(found.to(pictures.device))
-        return _found(torch.cat(parts), *pictures.shape[-2:])
+            features = self.network.backbone(in_square(some.to(device, torch.float32), self.size))
+            decoded.append(MoveNet.decode(self.network.maps(features)).to(pictures.device))
+            seen.append(features[-1].mean((2, 3)).to(pictures.device))
+        return *_found(torch.cat(decoded), *pictures.shape[-2:]), torch.cat(seen)
 
 
 class _View(NamedTuple):

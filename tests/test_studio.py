@@ -19,9 +19,11 @@ from torch import Tensor
 from sdgan_lib import estimation
 from sdgan_lib.datasets import open_split
 from sdgan_lib.errors import UserError
+from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.heatmaps import heatmaps
+from sdgan_lib.inference import look_inside
 from sdgan_lib.motion import between
-from sdgan_lib.plotting import JOINT_COLOURS
+from sdgan_lib.plotting import CANDIDATE_COLOURS, JOINT_COLOURS
 from sdgan_lib.pose import (
     FACE,
     JOINT,
@@ -35,7 +37,7 @@ from sdgan_lib.pose import (
     visible,
 )
 from sdgan_lib.protocol import PoseForm, points_of, read_pose, write_pose
-from sdgan_lib.warping import REGIONS, body_mask, limb_warps
+from sdgan_lib.warping import REGIONS, body_mask, limb_warps, warp_image
 
 ROOT = Path(__file__).resolve().parent.parent
 PEOPLE = ROOT / "data/people"
@@ -66,6 +68,7 @@ def pair_case(number: int, source: Tensor, target: Tensor, size: tuple[int, int]
     background = "torso" if number % 3 == 0 else "identity"
     warps = limb_warps(source[None], target[None], *size, background=background)
     height, width = size
+    image = noise(size, number)
     smaller = [(height // 2, width // 2), (height // 8, width // 8), (height // 4 + 1, width // 3)]
     at = [warps.at(*other) for other in smaller]
     to_size = (200, 90)
@@ -78,10 +81,43 @@ def pair_case(number: int, source: Tensor, target: Tensor, size: tuple[int, int]
         "background": background,
         "maps": warps.maps[0].tolist(),
         "masks": packed(warps.masks[0]),
+        "image": packed(image) if number < 6 else None,
+        "warped": packed(warp_image(image[None], warps)[0]) if number < 6 else None,
         "at": [(*other, w.maps[0].tolist(), packed(w.masks[0])) for other, w in zip(smaller, at, strict=True)],
         "to_size": to_size,
         "rescaled": listed(rescale_pose(target, size, to_size)),
         "flipped": listed(flip_pose(target, width)),
+    }  # fmt: skip
+
+
+def noise(size: tuple[int, int], seed: int) -> Tensor:
+    """A picture ``[3, H, W]`` in [-1, 1] no pixel of which looks like its neighbours."""
+    return 2 * torch.rand(3, *size, generator=torch.Generator().manual_seed(seed)) - 1
+
+
+def inside_case(source: Tensor, target: Tensor, size: tuple[int, int]) -> dict:
+    """What a composing generator of random weights is given, its graph's outputs, and what is seen of them."""
+    torch.manual_seed(0)
+    generator = make_generator(GeneratorConfig("sdgan", width=4, depth=3, composition=True)).eval()
+    image = noise(size, 0)
+    target = target + torch.rand(
+        target.shape
+    )  # between whole pixels, where no pixel is as near to two joints
+    with torch.inference_mode():
+        made = generator.transfer(image[None], source[None], target[None])
+    low, middle, picture = made.images
+    outputs = {
+        "picture": picture, "low": low, "middle": middle,
+        "attention": made.attention[-1], "background": made.background.picture,
+    }  # fmt: skip
+    return {
+        "source": listed(source), "target": listed(target), "height": size[0], "width": size[1],
+        "image": packed(image), "outputs": {name: packed(values) for name, values in outputs.items()},
+        "seen": [
+            (label, *array.shape[:2], b64encode(array.tobytes()).decode())
+            for label, array in look_inside(generator, image, source, target).items()
+        ],
+        "colours": CANDIDATE_COLOURS,
     }  # fmt: skip
 
 
@@ -164,6 +200,7 @@ def cases(tmp_path_factory) -> Path:
                 "template": [[*size, listed(estimation.template(size))] for size in [(128, 64), (192, 112)]],
                 "files": json.loads((ROOT / "tests/cases/poses.json").read_text()),
                 "saved": {"pose": listed(person), **written(person, folder)},
+                "inside": inside_case(split.poses[chosen[0, 0]], split.poses[chosen[0, 1]], split.size),
                 "torso": torso_of(open_split(PEOPLE, "train")),
                 "margin": estimation.MARGIN, "least_score": estimation.LEAST_SCORE,
             },

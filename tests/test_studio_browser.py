@@ -259,6 +259,31 @@ def test_a_photo_goes_to_the_kernel_and_files_come_back(page):
     assert settled(page) == before
 
 
+def test_inside_the_network_follows_while_it_is_open(page):
+    """Closed, nothing is computed; opened, each picture is drawn in whole pixels, says what it is, and follows."""
+    addresses = "[...document.querySelectorAll('[data-inside] img')].map((image) => image.src)"
+    settled(page)
+    assert page.evaluate(addresses) == []
+    page.locator(".inside summary").click()
+    page.wait_for_selector("[data-inside]", timeout=PATIENCE * 1000)
+    shown, before = settled(page), page.evaluate(addresses)
+    assert len(before) == 8
+    for picture in page.locator("[data-inside]").all():
+        box = picture.locator("img").bounding_box()
+        assert box["width"] % 64 == 0 and box["height"] == 2 * box["width"]
+        assert (
+            len(picture.locator("figcaption").inner_text()) > len(picture.get_attribute("data-inside")) + 10
+        )
+    pull(page, "Rwri", -20, -45, steps=2)
+    assert settled(page) != shown
+    assert not set(page.evaluate(addresses)) & set(before)
+    if folder := os.environ.get("SDGAN_SCREENSHOTS"):
+        page.locator(".inside").screenshot(path=Path(folder) / "studio-inside.png")
+    page.locator(".inside summary").click()
+    settled(page)
+    assert page.evaluate(addresses) == []
+
+
 def test_the_picture_follows_the_pointer(page, record_property):
     """From a pointer's move to the picture, compared with a plain slider over the same generator."""
     handle = page.locator(".widget-slider", has_text="yardstick").locator(".noUi-handle").first

@@ -24,7 +24,7 @@ from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.cli import PEOPLE, SHIPPED
 from sdgan_lib.cli import main as command
 from sdgan_lib.images import to_uint8
-from sdgan_lib.inference import find_picture
+from sdgan_lib.inference import find_picture, look_inside
 from sdgan_lib.motion import SEQUENCES, fit_poses, read_poses
 from sdgan_lib.pose import JOINT, JOINTS, visible
 from sdgan_lib.studio.page import LARGEST
@@ -58,6 +58,20 @@ PIXELS = """async (which) => {
   const context = canvas.getContext("2d");
   context.drawImage(image, 0, 0);
   return [...context.getImageData(0, 0, 64, 128).data];
+}"""
+
+INSIDE = """async () => {
+  const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
+  const found = {};
+  for (const figure of document.querySelectorAll("[data-inside]")) {
+    const image = figure.querySelector("img");
+    await image.decode();
+    const { naturalWidth: width, naturalHeight: height } = image;
+    Object.assign(canvas, { width, height });
+    context.drawImage(image, 0, 0);
+    found[figure.dataset.inside] = [height, width, [...context.getImageData(0, 0, width, height).data]];
+  }
+  return found;
 }"""
 
 DROP = """(png) => {
@@ -172,6 +186,13 @@ def pixels(page, which="picture"):
     return np.array(page.evaluate(PIXELS, which), np.uint8).reshape(128, 64, 4)[..., :3]
 
 
+def inside(page):
+    found = page.evaluate(INSIDE).items()
+    return {
+        label: np.array(values).reshape(height, width, 4)[..., :3] for label, (height, width, values) in found
+    }
+
+
 def pose_of(page):
     return torch.tensor([point or [torch.nan] * 2 for point in page.evaluate(POSE)], dtype=torch.float32)
 
@@ -239,6 +260,27 @@ def test_a_dragged_joint_gives_the_picture_that_pytorch_makes(opened, record_pro
             f"\npage: {median:.0f} ms from pose to picture (median of {len(waits)}); PyTorch {1000 * own:.0f} ms"
         )
     assert median < 250 or median < SLOWER * 1000 * own
+
+    # Inside the network
+    assert inside(page) == {}
+    page.locator(".inside summary").click()
+    page.wait_for_selector("[data-inside]", timeout=60_000)
+    rest(page)
+    assert np.array_equal(pixels(page), after), "the same picture by the other graph"
+    first = inside(page)
+    wanted = look_inside(generator, values[0], pose, moved)
+    assert list(first) == list(wanted)
+    for label, array in wanted.items():
+        off = np.abs(first[label] - array.astype(int)).max(2) > 2
+        assert off.mean() < 1e-3, f"{label}: {off.sum()} pixels differ from Python's"
+    drag(page, "Lwri", 30, -90, steps=2)
+    second = inside(page)
+    assert np.array_equal(second["full size"], pixels(page)), "what is inside is behind the picture"
+    unmoved = {label for label in first if np.abs(second[label] - first[label]).max() < 30}
+    assert unmoved <= {"background"}, f"{unmoved} have not followed"
+    page.locator(".inside summary").click()
+    drag(page, "Lwri", -10, 20, steps=1)
+    assert inside(page) == {}
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from sdgan_lib.datasets import open_split
 from sdgan_lib.errors import UserError
 from sdgan_lib.estimation import LIGHTNING, load_estimator, template, whole_photo
 from sdgan_lib.generators import GeneratorConfig, make_generator
-from sdgan_lib.inference import find_picture, render_png
+from sdgan_lib.inference import find_picture, look_inside, render_png
 from sdgan_lib.motion import between, fit_poses
 from sdgan_lib.plotting import draw_skeleton
 from sdgan_lib.pose import JOINT, visible
@@ -97,6 +97,37 @@ def test_each_pose_is_drawn_once(studio, monkeypatch):
     assert studio.sliders.pose[JOINT["Rwri"]].tolist() == [3, 4.5]
     studio.sliders.controls["x"].value = 9
     assert len(count) == 2
+
+
+def test_inside_is_computed_while_it_is_open_and_follows(studio, monkeypatch):
+    calls = []
+    for make in (render_png, look_inside):
+        counted = lambda *args, make=make: (calls.append(make.__name__), make(*args))[1]  # noqa: E731
+        monkeypatch.setattr(f"sdgan_lib.studio.widget.{make.__name__}", counted)
+    studio.set_state({"pose": pointed(studio, "Rwri", [3, 4.5]), "asked": 1})
+    assert calls == ["render_png"] and studio.inside == []
+
+    picture = studio.picture
+    studio.set_state({"wants_inside": True})  # as the view sends it: no new pose
+    assert calls == ["render_png", "look_inside"] and studio.picture == picture
+    first = studio.inside
+    messages = []
+    studio.observe(lambda change: messages.append((studio.asked, studio.inside, studio.picture)), "answered")
+    studio.set_state({"pose": pointed(studio, "Rwri", [9, 30]), "asked": 2})
+    given = studio.generator, studio.source_image, studio.source_pose, studio.pose_tensor
+    assert messages == [(2, studio.inside, render_png(*given))], "both come with the answer"
+    assert calls == ["render_png", "look_inside", "look_inside"], "one forward pass a pose"
+    assert [label for label, _ in studio.inside] == ["heat maps", "warped source", "full size"]
+    for (label, png), (_, before), array in zip(
+        studio.inside, first, look_inside(*given).values(), strict=True
+    ):
+        with Image.open(BytesIO(png)) as image:
+            np.testing.assert_array_equal(np.asarray(image), array, err_msg=label)
+        assert png != before, f"{label} has not followed"
+
+    studio.set_state({"wants_inside": False})
+    studio.set_state({"pose": pointed(studio, "Rwri", [12, 30]), "asked": 3})
+    assert studio.inside == [] and calls[3:] == ["render_png"]
 
 
 def test_the_same_pose_gives_the_same_picture(studio):
@@ -247,8 +278,10 @@ def test_another_person_takes_the_place(studio, generator, person):
     studio.show_person(picture, pose)  # in the same pose
     assert studio.picture == render_png(generator, picture, pose, studio.pose_tensor)
     assert before[0] != studio.picture and before[1] != studio.source
+    studio.wants_inside = True
     other = standing(1, SIZE, seed=2)[0]
     studio.show_person(picture, other, pose)
+    assert dict(studio.inside)["full size"] == studio.picture
     assert studio.start == studio.pose == points_of(pose)
     assert studio.picture == render_png(generator, picture, other, studio.pose_tensor)
     with pytest.raises(ValueError, match=r"\[3, 64, 32\]"):

@@ -3,7 +3,7 @@
 A pose is an array of 18 joints in the order of JOINTS, each [x, y] in pixels or null where it is missing. Pixel centres
 are integers: the top left pixel's centre is [0, 0]. Nothing here changes what it is given: every function returns a new
 pose. The first half moves joints; the second half computes what a generator is given, equal to heatmaps.py and
-warping.py. */
+warping.py, and last what is seen inside it. */
 
 export const JOINTS = [
   "nose", "neck", "Rsho", "Relb", "Rwri", "Lsho", "Lelb", "Lwri", "Rhip", "Rkne", "Rank", "Lhip", "Lkne", "Lank",
@@ -699,4 +699,90 @@ function inTorso(points, margin, height, width) {
       if (inside || points.some(near)) mask[at] = 1;
     }
   return mask;
+}
+
+// What is seen inside a generator, equal to look_inside in inference.py
+
+const FRONT_TO_BACK = [
+  "head", "right_forearm", "left_forearm", "right_upper_arm", "left_upper_arm",
+  "right_shin", "left_shin", "right_thigh", "left_thigh", "torso", "background",
+].map((name) => REGIONS.indexOf(name));
+
+const JOINT_BYTES = COLOURS.map((colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)));
+
+/* Colour of each candidate of the attention: the regions, then new paint; as in plotting.py. */
+export const CANDIDATE_COLOURS = [
+  [204, 121, 167], [0, 158, 115],
+  ...LIMBS.map(([name, , far]) => JOINT_BYTES[far].map((c) => Math.round(c * (/(shin|forearm)$/.test(name) ? 0.6 : 1)))),
+  [96, 96, 96], [255, 255, 255],
+];
+
+/* Planes [3, ...] in [-1, 1] of `count` pixels as red, green, blue and 255 for each. */
+export function coloursOf(planes, count) {
+  const colours = new Uint8ClampedArray(4 * count).fill(255); // which rounds and clamps
+  for (let at = 0; at < count; at++)
+    for (let colour = 0; colour < 3; colour++) colours[4 * at + colour] = (planes[colour * count + at] + 1) * 127.5;
+  return colours;
+}
+
+/* A picture [3, height, width] with every part moved to the target pose, the region in front shown: warping.warp_image. */
+export function warpedImage(image, { maps, masks, height, width }) {
+  const count = height * width, moved = new Float32Array(3 * count);
+  for (let at = 0; at < count; at++) {
+    const [across, down] = maps[FRONT_TO_BACK.find((region) => masks[region * count + at])];
+    const column = at % width, row = Math.floor(at / width);
+    const x = across[0] * column + across[1] * row + across[2], y = down[0] * column + down[1] * row + down[2];
+    const left = Math.floor(x), top = Math.floor(y);
+    for (const [i, j] of [[left, top], [left + 1, top], [left, top + 1], [left + 1, top + 1]]) {
+      if (i < 0 || j < 0 || i >= width || j >= height) continue; // zeros outside
+      const share = (1 - Math.abs(x - i)) * (1 - Math.abs(y - j));
+      for (let plane = 0; plane < 3; plane++) moved[plane * count + at] += share * image[plane * count + j * width + i];
+    }
+  }
+  return moved;
+}
+
+/* Heat maps [18, ...] of `count` pixels in the joints' colours on black, the strongest shown: plotting.heatmap_overlay. */
+function heatmapColours(maps, count) {
+  const colours = new Uint8ClampedArray(4 * count).fill(255);
+  for (let at = 0; at < count; at++) {
+    let joint = 0;
+    for (let other = 1; other < JOINTS.length; other++) if (maps[other * count + at] > maps[joint * count + at]) joint = other;
+    colours.set(JOINT_BYTES[joint].map((c) => Math.round(0.85 * maps[joint * count + at] * c)), 4 * at);
+  }
+  return colours;
+}
+
+/* The candidates' colours mixed by their shares [12, ...]: plotting.attention_picture. */
+function attentionColours(shares, count) {
+  const colours = new Uint8ClampedArray(4 * count).fill(255);
+  for (let at = 0; at < count; at++)
+    for (let k = 0; k < 3; k++)
+      colours[4 * at + k] = CANDIDATE_COLOURS.reduce((sum, colour, i) => sum + shares[i * count + at] * colour[k], 0);
+  return colours;
+}
+
+/* Pictures to look at, [label, {colours, height, width}] each.
+
+image [3, height, width], heatmaps and warps (limbWarps) of the target pose are what the generator was given; picture, low,
+middle, attention, background are the outputs of its graph (studio/export.py). */
+export function lookInside({ image, heatmaps, warps }, { picture, low, middle, attention, background }) {
+  const { height, width } = warps, count = height * width, behind = (REGIONS.length - 1) * count;
+  const shown = (planes, factor = 1) => {
+    const [tall, wide] = [height / factor, width / factor];
+    return { colours: coloursOf(planes, tall * wide), height: tall, width: wide };
+  };
+  const person = attention.subarray(behind, behind + count).map((share) => 1 - 2 * share);
+  const silhouette = new Float32Array(3 * count);
+  for (const plane of [0, 1, 2]) silhouette.set(person, plane * count);
+  return [
+    ["heat maps", { colours: heatmapColours(heatmaps, count), height, width }],
+    ["warped source", shown(warpedImage(image, warps))],
+    ["1/4 of the size", shown(low, 4)],
+    ["1/2 of the size", shown(middle, 2)],
+    ["full size", shown(picture)],
+    ["attention", { colours: attentionColours(attention, count), height, width }],
+    ["silhouette", shown(silhouette)],
+    ["background", shown(background)],
+  ];
 }

@@ -34,7 +34,7 @@ from sdgan_lib.files import write_whole
 from sdgan_lib.images import encode_png, to_uint8
 from sdgan_lib.protocol import points_of
 from sdgan_lib.studio import plain_module, view_module, view_style
-from sdgan_lib.studio.export import INPUTS, PlainGenerator, example_inputs, to_onnx
+from sdgan_lib.studio.export import INPUTS, OUTPUTS, PlainGenerator, example_inputs, picture_alone, to_onnx
 from sdgan_lib.studio.offers import Offer, offered_motions, offered_people, offered_poses
 
 STATIC = Path(__file__).parent / "static"
@@ -68,7 +68,8 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
     modules = node_modules(out.parent)
     generator = load_generator(checkpoint)
     size = (128, 64)
-    graph = to_onnx(PlainGenerator(generator), example_inputs(*size), INPUTS, ("picture",))
+    graph = to_onnx(PlainGenerator(generator), example_inputs(*size), INPUTS, OUTPUTS)
+    whole, weights = _parts(graph)
     estimator = load_estimator(LIGHTNING)
     finder = to_onnx(
         _Finder(estimator.network),
@@ -92,7 +93,8 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
     }
     embedded = {
         "wasm": [(modules / RUNTIME / "ort-wasm-simd-threaded.wasm").read_bytes()],
-        "generator": _parts(graph),
+        "generator": [picture_alone(graph).SerializeToString(), weights],
+        "inside": [whole],  # with the generator's weights, started when somebody looks inside
         "finder": _parts(finder),
     }
     page = _assemble(modules, settings, embedded)

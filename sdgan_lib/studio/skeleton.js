@@ -17,6 +17,9 @@ joint       name of the joint chosen last; both sides set it
 size        [height, width] of the pictures
 scale       how many pixels of the screen one of theirs takes at most
 fault       what went wrong with the last pose, or ""
+wants_inside
+            whether somebody looks inside the network; set here. While it is true the other side sets, with each picture,
+inside      what is seen there: [label, bytes of a PNG file]
 people      who can be chosen: [name, bytes of a PNG file]
 person      the number in `people` of who is shown, -1 for none of them
 placing     whether the skeleton is being put where the person's body is on `source`; no picture is asked for meanwhile
@@ -151,6 +154,57 @@ function skeleton([height, width]) {
   return { svg, joints, draw };
 }
 
+/* What each picture inside the network is, in plain words. */
+const INSIDE = {
+  "heat maps": "How the network is told the pose: a spot for each joint, in the skeleton's colours.",
+  "warped source": "The source, moved limb by limb to the new pose, without a network.",
+  "1/4 of the size": "The network's first picture, a quarter as high and wide: rough shape and colours.",
+  "1/2 of the size": "Its second picture, half as high and wide: parts become clear.",
+  "full size": "The answer.",
+  attention: "Where each pixel comes from. White: painted anew; grey: the background; a colour: moved from that part of the source.",
+  silhouette: "White: where it puts the person in front of the background.",
+  background: "The place without the person; what they hid is painted.",
+};
+const INSIDE_WIDTHS = { "--times": 144, "--times-wide": 204 }; // pixels of the screen for one of them, on a phone and a desk
+
+/* What the network is given and makes on the way to its picture, to be opened; nothing is computed while it is closed. */
+function insideOf(model) {
+  const [height, width] = model.get("size");
+  const grid = element("div", { class: "grid" });
+  const details = element("details", { class: "inside" }, [element("summary", OWN_KEYS, ["Inside the network"]), grid]);
+  for (const [name, most] of Object.entries(INSIDE_WIDTHS))
+    details.style.setProperty(name, Math.max(1, Math.floor(most / width))); // whole: every pixel is a square
+  let labels = [], addresses = [];
+
+  function show() {
+    const pictures = model.get("inside") ?? [], before = addresses;
+    addresses = pictures.map(([, bytes]) => URL.createObjectURL(new Blob([bytes], { type: "image/png" })));
+    if (String(labels) !== String(pictures.map(([label]) => label))) {
+      labels = pictures.map(([label]) => label);
+      grid.replaceChildren(...labels.map((label) => {
+        const image = element("img", { alt: label, width, height, draggable: "false" });
+        return element("figure", { "data-inside": label }, [
+          image, element("figcaption", {}, [element("b", {}, [label]), INSIDE[label] ?? ""]),
+        ]);
+      }));
+    }
+    grid.querySelectorAll("img").forEach((image, i) => (image.src = addresses[i]));
+    for (const address of before) URL.revokeObjectURL(address);
+  }
+
+  const forget = () => addresses.forEach((address) => URL.revokeObjectURL(address));
+  const follow = () => (details.open = Boolean(model.get("wants_inside")));
+  details.addEventListener("toggle", () => {
+    if (details.open === model.get("wants_inside")) return;
+    model.set("wants_inside", details.open);
+    model.save_changes();
+  });
+  follow();
+  show();
+  const listeners = { "change:inside": show, "change:wants_inside": follow };
+  return { details, listeners, forget };
+}
+
 function render({ model, el }) {
   const size = model.get("size"), [height, width] = size;
   const root = element("div", { class: "pose-studio" });
@@ -224,6 +278,7 @@ function render({ model, el }) {
   }
   const keyButtons = element("div", { class: "keys" });
   timeline.append(element("div", { class: "group" }, MOTION.map(tool)), keyButtons);
+  const inside = insideOf(model);
   root.append(...around.above, toolbar, figures, status, strip, around.motions, timeline, around.saving);
 
   // Pictures and poses, to and fro
@@ -531,6 +586,7 @@ function render({ model, el }) {
       listPoses();
       refresh();
     },
+    ...inside.listeners,
     "change:fault": refresh,
     "change:motion": listKeys,
     "change:answered": () => {
@@ -560,6 +616,7 @@ function render({ model, el }) {
     for (const [name, listener] of Object.entries(listeners)) model.off?.(name, listener);
     for (const address of Object.values(addresses)) URL.revokeObjectURL(address);
     around.leave();
+    inside.forget();
     root.remove();
   };
 }

@@ -24,7 +24,7 @@ from sdgan_lib.errors import UserError
 from sdgan_lib.estimation import PoseEstimator, crop_people, load_estimator, whole_photo
 from sdgan_lib.generators import Generator
 from sdgan_lib.images import decode, encode_gif, encode_png, opened, to_uint8
-from sdgan_lib.inference import animate, render_png
+from sdgan_lib.inference import animate, look_inside, render_png
 from sdgan_lib.motion import between, fit_poses
 from sdgan_lib.plotting import beside, draw_skeleton
 from sdgan_lib.pose import JOINT, JOINTS, check_pose, visible
@@ -73,6 +73,9 @@ class PoseStudio(anywidget.AnyWidget):
     an error is raised where the pose was set. ``studio.picture`` are the bytes of a PNG file, ``studio.array`` the same
     picture as uint8 ``[H, W, 3]``.
 
+    While "Inside the network" is open in the view, or ``studio.wants_inside`` is set, ``studio.inside`` holds what
+    :func:`sdgan_lib.inference.look_inside` shows of the same pose: [label, bytes of a PNG file] for each picture.
+
     Args:
         generator: in evaluation mode; its device is used.
         source_image: ``[3, H, W]`` in [-1, 1].
@@ -114,6 +117,8 @@ class PoseStudio(anywidget.AnyWidget):
     asked = traitlets.Int(0).tag(sync=True)
     answered = traitlets.Int(0).tag(sync=True)
     fault = traitlets.Unicode("").tag(sync=True)
+    wants_inside = traitlets.Bool(False).tag(sync=True)
+    inside = traitlets.List().tag(sync=True)
 
     def __init__(
         self,
@@ -159,7 +164,7 @@ class PoseStudio(anywidget.AnyWidget):
         self._drawn: list[Point] | None = None
         self._of_photo = 0  # how many of the people come from a photo
         self._answer()
-        self.observe(self._answer, ["pose", "asked"])
+        self.observe(self._answer, ["pose", "asked", "wants_inside"])
         self.observe(self._grant, "wish")
 
     def show_person(
@@ -273,18 +278,23 @@ class PoseStudio(anywidget.AnyWidget):
         return ipywidgets.VBox([self, self.sliders])
 
     def _answer(self, _change=None) -> None:
-        """Draw the pose unless that has been done, then say so; one message takes both to the view."""
-        fault, picture = "", self.picture
+        """Draw the pose unless that has been done, then say so; one message takes all to the view."""
+        fault, picture, inside = "", self.picture, self.inside if self.wants_inside else []
         try:
-            if self.pose != self._drawn:
+            if self.pose != self._drawn or (self.wants_inside and not inside):
                 self._drawn = self.pose
-                picture = render_png(self.generator, self.source_image, self.source_pose, self.pose_tensor)
+                given = self.generator, self.source_image, self.source_pose, self.pose_tensor
+                if self.wants_inside:
+                    inside = [[label, encode_png(array)] for label, array in look_inside(*given).items()]
+                    picture = dict(inside)["full size"]
+                else:
+                    picture = render_png(*given)
         except Exception as error:
             fault = f"{type(error).__name__}: {error}"
             raise
         finally:
             with self.hold_sync():
-                self.picture, self.fault, self.answered = picture, fault, self.asked
+                self.picture, self.inside, self.fault, self.answered = picture, inside, fault, self.asked
 
     def _strip(self) -> list:
         return [[name, encode_png(to_uint8(picture))] for name, picture, _ in self._offered]

@@ -96,6 +96,35 @@ test("limb warps are Python's, at full size and at feature size", () => {
   }
 });
 
+test("a warped picture is Python's", () => {
+  const chosen = cases.pairs.filter((pair) => pair.warped);
+  assert.ok(new Set(chosen.map((pair) => pair.background)).size === 2 && chosen.length > 3);
+  for (const [i, { source, target, height, width, background, image, warped }] of chosen.entries()) {
+    const warps = g.limbWarps(source, target, height, width, background);
+    alike(g.warpedImage(floats(image), warps), floats(warped), `pair ${i}: warped picture`);
+  }
+});
+
+test("what is seen inside the network is Python's", () => {
+  const { source, target, height, width, image, outputs, seen, colours } = cases.inside;
+  assert.deepEqual(g.CANDIDATE_COLOURS, colours);
+  const given = {
+    image: floats(image), heatmaps: g.heatmaps(target, height, width), warps: g.limbWarps(source, target, height, width),
+  };
+  const made = Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, floats(values)]));
+  const found = g.lookInside(given, made);
+  assert.deepEqual(found.map(([label, picture]) => [label, picture.height, picture.width]), seen.map((entry) => entry.slice(0, 3)));
+  for (const [i, [label, tall, wide, text]] of seen.entries()) {
+    const expected = Buffer.from(text, "base64"), rgba = found[i][1].colours;
+    assert.equal(rgba.length, 4 * tall * wide, label);
+    const off = Array.from({ length: tall * wide }, (_, at) =>
+      Math.max(255 - rgba[4 * at + 3], ...[0, 1, 2].map((k) => Math.abs(rgba[4 * at + k] - expected[3 * at + k]))));
+    const wrong = off.filter((value) => value > 1).length; // rounded to the other side, or a mask's edge as in `alike`
+    assert.ok(wrong <= expected.length / 10_000, `${label}: ${wrong} pixels differ`);
+    assert.ok(new Set(expected).size > 10, `${label}: nothing is seen`);
+  }
+});
+
 test("sizes, mirror and crops are Python's, and lead back", () => {
   for (const [i, pair] of cases.pairs.entries()) {
     const { height, width, target } = pair;

@@ -1,7 +1,8 @@
 /* The page around the view: it starts the networks and answers what the view asks and wishes for. */
 import { render } from "../skeleton.js";
 import {
-  between, cropAround, extent, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, samePerson, squareRound, squaresOf, template,
+  between, coloursOf, cropAround, extent, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, lookInside, samePerson, squareRound,
+  squaresOf, template,
 } from "../geometry.mjs";
 import { State } from "../model.mjs";
 
@@ -32,6 +33,7 @@ async function loadGraph(name) {
     weights[2 * i + 1] = halves[half + i];
   }
   await engine("load", name, model, weights);
+  return weights;
 }
 
 /* The networks' engine: a function of the name of a call and its values. In a worker made of the page's own text, so that
@@ -99,12 +101,11 @@ function planes(context, width, height) {
   return values;
 }
 
-/* The way back: red, green, blue and 255 for each pixel. */
-function fromPlanes(values) {
-  const colours = new Uint8ClampedArray(4 * COUNT).fill(255); // which rounds and clamps
-  for (let at = 0; at < COUNT; at++)
-    for (let colour = 0; colour < 3; colour++) colours[4 * at + colour] = (values[colour * COUNT + at] + 1) * 127.5;
-  return colours;
+/* Colours as the bytes of a PNG file. */
+function pngOf({ colours, height, width }) {
+  const [element, context] = canvas(width, height);
+  context.putImageData(new ImageData(colours, width, height), 0, 0);
+  return asPNG(element);
 }
 
 // The generator
@@ -118,25 +119,44 @@ class Person {
     this.heatmaps = [heatmaps(pose, HEIGHT, WIDTH), JOINT_MAPS];
   }
 
-  /* The person in another pose: the picture's colours. */
-  async inPose(pose) {
-    const { maps, masks } = limbWarps(this.pose, pose, HEIGHT, WIDTH, settings.background);
-    const picture = await engine("run", "generator", {
+  /* What the generator is given for another pose: the graph's inputs, and the warps among them. */
+  given(pose) {
+    const warps = limbWarps(this.pose, pose, HEIGHT, WIDTH, settings.background);
+    const inputs = {
       source_image: this.image,
       source_heatmaps: this.heatmaps,
       target_heatmaps: [heatmaps(pose, HEIGHT, WIDTH), JOINT_MAPS],
-      maps: [Float32Array.from(maps.flat(2)), [1, 11, 2, 3]],
-      masks: [masks, [1, 11, HEIGHT, WIDTH]],
-    });
-    return fromPlanes(picture);
+      maps: [Float32Array.from(warps.maps.flat(2)), [1, 11, 2, 3]],
+      masks: [warps.masks, [1, 11, HEIGHT, WIDTH]],
+    };
+    return { inputs, warps };
+  }
+
+  /* The person in another pose: the picture's colours. */
+  async inPose(pose) {
+    return coloursOf(await engine("run", "generator", this.given(pose).inputs), COUNT);
   }
 
   /* The same as the bytes of a PNG file. */
   async pngInPose(pose) {
-    const [element, context] = canvas(WIDTH, HEIGHT);
-    context.putImageData(new ImageData(await this.inPose(pose), WIDTH, HEIGHT), 0, 0);
-    return asPNG(element);
+    return pngOf({ colours: await this.inPose(pose), height: HEIGHT, width: WIDTH });
   }
+
+  /* The same picture among all that is seen inside the network, [label, bytes of a PNG file] each. */
+  async insideInPose(pose) {
+    await startInside();
+    const { inputs, warps } = this.given(pose);
+    const made = await engine("outputs", "inside", inputs);
+    const given = { image: this.image[0], heatmaps: inputs.target_heatmaps[0], warps };
+    return lookInside(given, made).map(([label, seen]) => [label, pngOf(seen)]);
+  }
+}
+
+let generatorWeights, insideStarted = null;
+
+/* The generator's graph with all outputs, once: the same weights a second time in memory, for those who look inside. */
+function startInside() {
+  return (insideStarted ??= embedded("inside-0").then((graph) => engine("load", "inside", graph, generatorWeights)));
 }
 
 async function shipped({ name, picture, pose }) {
@@ -153,7 +173,7 @@ class Model extends State {
     super({
       pose, start: pose, source: png, picture: null, fault: "", asked: 1, answered: 0, joint: "Rwri", size: settings.size, scale: 4.4,
       poses: settings.poses, motions: settings.motions, fit: true, motion: [], steps: 6,
-      person: 0, placing: false, grants: ["person", "photo", "place", "clip"], wish: [], reply: [],
+      person: 0, placing: false, grants: ["person", "photo", "place", "clip"], wish: [], reply: [], wants_inside: false, inside: [],
     });
     Object.assign(this, { people, shown: people[0], ofPhoto: 0, busy: false });
     this.list();
@@ -179,18 +199,23 @@ class Model extends State {
     if (kind) this.grant(number, kind, values);
   }
 
-  /* One picture after the other, until that of the newest pose is there. */
+  /* One picture after the other, until that of the newest pose is there, and what is seen inside if that is wanted. */
   async answer() {
+    const { state } = this;
+    if (!state.wants_inside && state.inside.length) this.set("inside", []);
     if (this.busy) return;
     this.busy = true;
-    while (this.state.asked !== this.state.answered) {
-      const { asked, pose } = this.state, { shown } = this;
+    while (state.asked !== state.answered || (state.wants_inside && !state.inside.length)) {
+      const { asked, pose, wants_inside } = state, { shown } = this;
       try {
-        const picture = await shown.pngInPose(pose);
+        const inside = wants_inside ? await shown.insideInPose(pose) : [];
+        const picture = wants_inside ? new Map(inside).get("full size") : await shown.pngInPose(pose);
         if (shown === this.shown) this.set("picture", picture);
+        this.set("inside", state.wants_inside ? inside : []);
         this.set("fault", "");
       } catch (error) {
         this.set("fault", String(error.message ?? error));
+        this.set("wants_inside", false);
       }
       this.set("answered", asked);
     }
@@ -358,7 +383,7 @@ try {
   engine = await startEngine();
   await engine("start", await embedded("wasm-0"));
   await stage("Starting the generator", 0.88);
-  await loadGraph("generator");
+  generatorWeights = await loadGraph("generator");
   await stage("Starting the pose finder", 0.95);
   await loadGraph("finder");
   await stage("Making the first picture", 0.98);
