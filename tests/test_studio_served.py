@@ -85,7 +85,7 @@ class Studio:
         return [
             child
             for child in psutil.Process(self.process.pid).children()
-            if "ipykernel_launcher" in child.cmdline()
+            if child.status() != psutil.STATUS_ZOMBIE
         ]
 
 
