@@ -19,6 +19,7 @@ from sdgan_lib.motion import WALK, fit_poses, read_poses
 from sdgan_lib.plotting import CANDIDATE_COLOURS, JOINT_COLOURS, attention_picture
 from sdgan_lib.pose import JOINT
 from sdgan_lib.protocol import write_pose
+from sdgan_lib.systems import SYSTEMS
 from sdgan_lib.warping import BACKGROUND, deformable_skip_reference, limb_warps
 
 PEOPLE, SHIPPED = "data/people", "data/checkpoints/sdgan.safetensors"
@@ -56,7 +57,7 @@ def test_the_png_is_the_generators_picture(shipped, person):
     assert np.abs(found.astype(int) - other).mean() > 5, "the target pose makes no difference"
 
 
-@pytest.mark.parametrize("system", ["baseline", "deformable", "sdgan"])
+@pytest.mark.parametrize("system", SYSTEMS)
 def test_every_system_and_size(system):
     torch.manual_seed(0)
     generator = make_generator(GeneratorConfig(system, width=4, depth=3)).eval()
