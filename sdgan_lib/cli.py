@@ -197,7 +197,11 @@ class Evaluate:
     out: Annotated[Path | None, _else("that of the one checkpoint.pt, or runs/evaluation")] = None
     """folder for metrics.json, table.md, gallery.png and deciles.png"""
     joints: bool = True
-    """find the joints again in all pictures (pck, pckh), which takes longer than all the rest"""
+    """find the joints again in all pictures (pck, pckh, kd_movenet), which takes longer than all the rest"""
+    perceptual: bool = False
+    """LPIPS, FID, KID, IS and mask-IS too: hours on a CPU; fetches 340 MB of weights on first use"""
+    weights: Annotated[Path | None, _else("torch.hub's own")] = None
+    """folder whose checkpoints/ holds the weights of --perceptual, which it implies, or will hold them"""
     device: Device = "auto"
     """where to run"""
 
@@ -207,10 +211,12 @@ class Evaluate:
         from sdgan_lib.checkpoints import load_generator
         from sdgan_lib.datasets import PersonPairs
         from sdgan_lib.estimation import load_estimator
+        from sdgan_lib.perceptual import Perceptual
 
         device = pick_device(self.device)
         test = evaluation.held_out(self.data)
         estimator = load_estimator(device=device) if self.joints else None
+        perceptual = Perceptual(self.weights, device) if self.perceptual or self.weights else None
         answers, generators = {}, []
         for name, (make, path) in self.named().items():
             if make == "generator":
@@ -220,7 +226,9 @@ class Evaluate:
                 answers[name] = evaluation.of_folder(path, test)
         train = PersonPairs(self.data, "train", pairs="all", masks=False)
         answered = answers | evaluation.references(train)
-        result = evaluation.evaluate(answered, test, estimator=estimator, device=device)
+        result = evaluation.evaluate(
+            answered, test, estimator=estimator, perceptual=perceptual, device=device
+        )
         print(reports.text_table(result.table()))
         alone = generators[0] if len(answers) == len(generators) == 1 else None
         written = reports.write_reports(result, answers, test, self.folder(), generator=alone, device=device)
@@ -254,6 +262,73 @@ class Evaluate:
         named = list(self.named().values())
         run = len(named) == 1 and named[0][0] == "generator" and named[0][1].suffix == ".pt"
         return self.out or (named[0][1].parent if run else RUNS / "evaluation")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Train the systems and ablations of a study that are not trained yet, then compare all that are.
+
+    It may be stopped by Ctrl-C at any time; the same command goes on.
+    """
+
+    file: Annotated[Path, tyro.conf.Positional] = Path("data/studies/four_systems.toml")
+    """what is trained: entries, seeds and the budget of each run"""
+    runs: Path = RUNS / "study"
+    """folder that holds the runs, NAME@SEED, and receives table.md, effects.md, metrics.json, fig4.png and fig5.png"""
+    data: Path = PEOPLE
+    """folder of the data set"""
+    only: tuple[str, ...] = ()
+    """train these entries or runs (NAME@SEED) alone; what is finished of the others is compared all the same"""
+    jobs: int = 1
+    """how many runs at once, each in a process of its own, with its share of the cores"""
+    minutes: float | None = None
+    """minutes of training of each run, in place of the study's budget"""
+    steps: int | None = None
+    """steps of training, likewise"""
+    train: bool = True
+    """train what is not finished"""
+    evaluate: bool = True
+    """compare what is finished"""
+    device: Device = "auto"
+    """where to run"""
+    quiet: bool = False
+    """no progress bars"""
+
+    def run(self) -> int:
+        from sdgan_lib import study
+        from sdgan_lib.evaluation import held_out
+
+        plan = study.read_study(self.file)
+        if self.minutes is not None or self.steps is not None:
+            plan = replace(plan, budget=study.Budget(self.minutes or 10.0, self.steps))
+        if self.jobs < 1:
+            raise UserError(f"--jobs {self.jobs}: a whole number of 1 or more is wanted")
+        if self.evaluate:  # a fault of the test split is told before hours of training
+            held_out(self.data)
+        failed: list[str] = []
+        if self.train:
+            data = study.Data(self.data)
+            pending = study.pending_runs(plan, self.runs, data, self.only)
+            if self.jobs == 1 or len(pending) < 2:
+                failed = study.train_runs(pending, plan, data, device=self.device, quiet=self.quiet)
+            else:
+                commands = {run.name: self.command(run.name) for run in pending}
+                failed = study.train_in_processes(commands, self.jobs)
+        if self.evaluate:
+            written = study.report(plan, self.runs, self.data, self.device)
+            print("written:", printable(", ".join(map(str, written))) or "nothing, as no run is finished")
+        if failed:
+            raise UserError(
+                f"not finished, see above: {', '.join(failed)}. Remedy: the same command tries again."
+            )
+        return 0
+
+    def command(self, name: str) -> list[str]:
+        """The command that trains one run in a process of its own."""
+        options = {"runs": self.runs, "data": self.data, "only": name, "device": self.device}
+        options |= {key: value for key in ("minutes", "steps") if (value := getattr(self, key)) is not None}
+        told = [text for key, value in options.items() for text in (f"--{key}", str(value))]
+        return [sys.executable, "-m", "sdgan_lib", "study", str(self.file), *told, "--no-evaluate", "--quiet"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,6 +460,28 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Studio:
+    """Open the pose studio in a browser, for the people of this machine; until Ctrl-C (needs .[notebooks])."""
+
+    checkpoint: Path = SHIPPED
+    """trained generator"""
+    data: Path = PEOPLE
+    """folder of the data set that has the people to start with"""
+    port: int = 0
+    """port on 127.0.0.1; 0: a free one"""
+    visitors: int = 4
+    """how many may be there at a time; each takes some 500 MB"""
+    open_browser: bool = True
+    """open the page in a browser"""
+
+    def run(self) -> int:
+        from sdgan_lib.studio.serve import serve
+
+        serve(self.checkpoint, self.data, self.port, self.visitors, self.open_browser)
+        return 0
+
+
+@dataclass(frozen=True)
 class Card:
     """Write the card of an exported generator, from what the file holds: data, recipe, metrics, digest."""
 
@@ -463,10 +560,12 @@ def main(arguments: list[str] | None = None) -> int:
         {
             "train": Train,
             "evaluate": Evaluate,
+            "study": Study,
             "generate": Generate,
             "animate": Animate,
             "export": Export,
             "page": Page,
+            "studio": Studio,
             "card": Card,
             "check": Check,
             "frames": Frames,

@@ -9,8 +9,9 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,9 +26,19 @@ from sdgan_lib.errors import Problem, UserError
 from sdgan_lib.estimation import Found, PoseEstimator
 from sdgan_lib.generators import Generator
 from sdgan_lib.images import from_uint8, opened, read_picture, upright_size
-from sdgan_lib.metrics import METRICS, image_metrics, pose_mask
+from sdgan_lib.metrics import (
+    METRICS,
+    SET_METRICS,
+    frechet_distance,
+    image_metrics,
+    kernel_distance,
+    pose_mask,
+)
 from sdgan_lib.protocol import identity
 from sdgan_lib.warping import limb_warps, warp_image
+
+if TYPE_CHECKING:
+    from sdgan_lib.perceptual import Perceptual
 
 Answer = Callable[[dict], Tensor]
 
@@ -37,6 +48,8 @@ CEILING = "target_itself"
 """The reference that no answer is expected to beat; of no use as one, as it looks at the target picture."""
 NOBODY = ("fill_source",)  # answers that show no person: there are no joints to be found
 FILL_MARGIN = 2  # pixels beyond the person's mask that fill_source takes out, too
+LEVEL, RESAMPLES = 0.95, 2000  # of intervals, and how often people are drawn anew for one
+PER_MILLE = 1000  # kernel distances are small; papers print a thousand times their value
 PICTURES = (".png", ".jpg", ".jpeg")
 STRIPS = (3, 5)  # pictures side by side, the generated one last: pose-gan's "iog" and PATN's "_vis"
 
@@ -197,6 +210,19 @@ Table = dict[str, dict[str, dict[str, Estimate]]]
 """``{group: {system: {metric: estimate}}}``."""
 
 
+class OfSet(NamedTuple):
+    """A metric of a whole set of pictures.
+
+    Attributes:
+        value: over all of them.
+        redrawn: float64 ``[R]``, its values over people drawn anew, the same people for each answer; empty where that
+            cannot be had at a reasonable price.
+    """
+
+    value: float
+    redrawn: Tensor = torch.empty(0)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Every metric of each answer on each of N pairs, on the CPU and in the order of the pairs.
@@ -205,17 +231,23 @@ class Evaluation:
         values: ``{answer: {metric: float64 [N]}}``, NaN where a metric is undefined.
         same_camera: whether one camera took both pictures of a pair, bool ``[N]``.
         identities: who is on the pictures of each pair, N names.
+        sets: ``{group: {answer: {metric: value}}}``, the metrics that no single pair has.
     """
 
     values: dict[str, dict[str, Tensor]]
     same_camera: Tensor
     identities: tuple[str, ...]
+    sets: dict[str, dict[str, dict[str, OfSet]]] = field(default_factory=dict)
 
     @property
     def groups(self) -> dict[str, Tensor]:
         """Which pairs belong to ``"same_camera"`` and to ``"all"``; a group of no pairs is left out."""
         groups = {"same_camera": self.same_camera, "all": torch.ones_like(self.same_camera)}
         return {name: chosen for name, chosen in groups.items() if chosen.any()}
+
+    def people(self, chosen: Tensor) -> list[str]:
+        """Who is on the pairs of a group."""
+        return [who for who, inside in zip(self.identities, chosen.tolist(), strict=True) if inside]
 
     def means(self) -> Metrics:
         """``{group: {answer: {metric: mean}}}``; a pair for which a metric is undefined is left out of its mean.
@@ -224,9 +256,18 @@ class Evaluation:
         number for it.
         """
         return {
-            group: {answer: _finite_means(metrics, chosen) for answer, metrics in self.values.items()}
+            group: {
+                answer: _finite(
+                    {metric: value[chosen].nanmean().item() for metric, value in metrics.items()}
+                    | {metric: of_set.value for metric, of_set in self._sets(group, answer).items()}
+                )
+                for answer, metrics in self.values.items()
+            }
             for group, chosen in self.groups.items()
         }
+
+    def _sets(self, group: str, answer: str) -> dict[str, OfSet]:
+        return self.sets.get(group, {}).get(answer, {})
 
     def table(self) -> Table:
         """Mean, spread over seeds and interval over people of each system; the seeds of one are ``system@seed``."""
@@ -235,7 +276,9 @@ class Evaluation:
             systems.setdefault(system_of(answer), []).append(answer)
         return {
             group: {
-                system: {metric: self._estimate(seeds, metric, chosen) for metric in METRICS}
+                system: dict.fromkeys((*METRICS, *SET_METRICS), Estimate(math.nan))
+                | {metric: self._estimate(seeds, metric, chosen) for metric in self.values[seeds[0]]}
+                | {metric: self._estimate_set(seeds, metric, group) for metric in self._sets(group, seeds[0])}
                 for system, seeds in systems.items()
             }
             for group, chosen in self.groups.items()
@@ -243,15 +286,64 @@ class Evaluation:
 
     def _estimate(self, answers: Sequence[str], metric: str, chosen: Tensor) -> Estimate:
         values = torch.stack([self.values[answer][metric][chosen] for answer in answers])  # [seeds, pairs]
-        means = values.nanmean(1)
-        people = [who for who, inside in zip(self.identities, chosen.tolist(), strict=True) if inside]
-        spread = means.std().item() if len(means) > 1 else float("nan")
-        return Estimate(means.mean().item(), spread, *interval(values.mean(0), people))
+        return _over_seeds(values.nanmean(1), interval(values.mean(0), self.people(chosen)))
+
+    def _estimate_set(self, answers: Sequence[str], metric: str, group: str) -> Estimate:
+        found = [self._sets(group, answer)[metric] for answer in answers]
+        values = torch.tensor([of_set.value for of_set in found], dtype=torch.float64)
+        return _over_seeds(values, _defined_ends(_redrawn(found)))
+
+    def difference(self, one: str, other: str) -> dict[str, dict[str, Estimate]]:
+        """How much more one system reaches than another, ``{group: {metric: estimate}}``, on the same people.
+
+        Metrics of pairs are compared pair by pair, those of sets over the same people drawn anew; either as the mean of
+        a system's seeds. The spread is that of the difference of two single runs: the root of the sum of both squared
+        spreads, NaN where a system has one seed.
+        """
+        first, second = ([a for a in self.values if system_of(a) == name] for name in (one, other))
+        found = {}
+        for group, chosen in self.groups.items():
+            found[group] = dict.fromkeys((*METRICS, *SET_METRICS), Estimate(math.nan))
+            for metric in self.values[first[0]].keys() & self.values[second[0]].keys():
+                mine, theirs = (
+                    torch.stack([self.values[answer][metric][chosen] for answer in of])
+                    for of in (first, second)
+                )
+                values = mine.mean(0) - theirs.mean(0)
+                spread = math.hypot(_spread(mine.nanmean(1)), _spread(theirs.nanmean(1)))
+                ends = interval(values, self.people(chosen))
+                found[group][metric] = Estimate(values.nanmean().item(), spread, *ends)
+            for metric in self._sets(group, first[0]).keys() & self._sets(group, second[0]).keys():
+                mine, theirs = (
+                    [self._sets(group, answer)[metric] for answer in of] for of in (first, second)
+                )
+                a, b = (torch.tensor([of_set.value for of_set in of]) for of in (mine, theirs))
+                ends = _defined_ends(_redrawn(mine) - _redrawn(theirs))
+                mean = (a.mean() - b.mean()).item()
+                found[group][metric] = Estimate(mean, math.hypot(_spread(a), _spread(b)), *ends)
+        return found
 
 
-def _finite_means(metrics: Mapping[str, Tensor], chosen: Tensor) -> dict[str, float]:
-    means = {metric: value[chosen].nanmean().item() for metric, value in metrics.items()}
-    return {metric: mean for metric, mean in means.items() if math.isfinite(mean)}
+def _over_seeds(values: Tensor, ends: tuple[float, ...]) -> Estimate:
+    return Estimate(values.mean().item(), _spread(values), *ends)
+
+
+def _spread(values: Tensor) -> float:
+    return values.std().item() if len(values) > 1 else float("nan")
+
+
+def _redrawn(seeds: Sequence[OfSet]) -> Tensor:
+    return torch.stack([of_set.redrawn for of_set in seeds]).mean(0)
+
+
+def _defined_ends(redrawn: Tensor) -> tuple[float, ...]:
+    """The interval's ends; a value is undefined where one person alone was drawn, of two or three."""
+    redrawn = redrawn[~redrawn.isnan()]
+    return _ends(redrawn) if len(redrawn) else ()
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float]:
+    return {metric: value for metric, value in values.items() if math.isfinite(value)}
 
 
 def evaluate(
@@ -259,6 +351,7 @@ def evaluate(
     test: PersonPairs,
     *,
     estimator: PoseEstimator | None = None,
+    perceptual: "Perceptual | None" = None,
     device: torch.device | str = "cpu",
     batch_size: int = BATCH_SIZE,
     quiet: bool = False,
@@ -271,8 +364,10 @@ def evaluate(
     Args:
         answers: by name. The same system trained with several seeds: ``{"sdgan@0": ..., "sdgan@1": ...}``.
         test: pairs of the size that the generators were trained on.
-        estimator: finds the joints again in the answers' pictures, for ``pck`` and ``pckh``; without it they are NaN.
-            It takes longer than all the rest, although it looks at each different picture once.
+        estimator: finds the joints again in the answers' pictures, for ``pck`` and ``pckh``, and gives the features of
+            ``kd_movenet`` and ``fd_movenet``; without it they are NaN. It takes longer than all the rest, although it
+            looks at each different picture once.
+        perceptual: networks for ``lpips``, ``fid``, ``kid``, ``is`` and ``mask_is``, which are left out without them.
         quiet: show no progress.
 
     Raises:
@@ -280,9 +375,11 @@ def evaluate(
     """
     if not answers or not len(test):
         raise ValueError(f"nothing to evaluate: {len(answers)} answers, {len(test)} pairs")
+    people = tuple(identity(test.names[source]) for source in test.pairs[:, 0].tolist())
     parts: dict[str, list[dict[str, Tensor]]] = {name: [] for name in answers}
-    same_camera = []
-    find = None if estimator is None else _each_once(estimator)
+    seen: dict[str, list[dict[str, Tensor]]] = {name: [] for name in answers}
+    targets, same_camera = [], []
+    see = _seeing(estimator, perceptual)
     with torch.inference_mode():
         for batch in tqdm(DataLoader(test, batch_size), "evaluating", disable=quiet, dynamic_ncols=True):
             batch = to_device(batch, device)
@@ -299,31 +396,97 @@ def evaluate(
                     raise ValueError(
                         f"answer {name!r} has shape {list(made.shape)}, its target {list(target.shape)}"
                     )
-                found = None if find is None or name in NOBODY else find(made)
+                found, features = see(made, posed, somebody=name not in NOBODY)
                 values = image_metrics(made, target, mask, posed, before, pose, found)
-                parts[name].append({metric: value.cpu() for metric, value in values.items()})
-    joined = {
-        name: {metric: torch.cat([part[metric] for part in of_name]) for metric in METRICS}
-        for name, of_name in parts.items()
-    }
-    people = tuple(identity(test.names[source]) for source in test.pairs[:, 0].tolist())
-    return Evaluation(joined, torch.cat(same_camera), people)
+                if perceptual is not None:
+                    values["lpips"] = perceptual.lpips(made, target)
+                parts[name].append(_to_cpu(values))
+                seen[name].append(features)
+            targets.append(see(target, posed, somebody=True)[1])
+    joined = {name: _joined(of_name) for name, of_name in parts.items()}
+    features = {name: _joined(of_name) for name, of_name in seen.items()}
+    result = Evaluation(joined, torch.cat(same_camera), people)
+    score = perceptual and perceptual.inception_score
+    of_target = _joined(targets)
+    for group, chosen in result.groups.items():
+        who = _numbers(result.people(chosen))
+        result.sets[group] = {
+            name: _of_sets(_only(of_name, chosen), _only(of_target, chosen), who, score)
+            for name, of_name in features.items()
+        }
+    return result
 
 
-def _each_once(estimator: PoseEstimator) -> Callable[[Tensor], Found]:
-    """The estimator with a memory: sources and targets are in many pairs, and the mean picture answers all of them."""
-    known: dict[bytes, tuple[Tensor, Tensor]] = {}
+See = Callable[..., tuple[Found | None, dict[str, Tensor]]]
 
-    def find(pictures: Tensor) -> Found:
+
+def _seeing(estimator: PoseEstimator | None, perceptual: "Perceptual | None") -> See:
+    """What networks see in pictures: the joints, and features on the CPU by the network's name."""
+    find = estimator and _each_once(estimator.look)
+    classify = perceptual and _each_once(perceptual.inception)
+
+    def see(pictures: Tensor, posed: Tensor, somebody: bool) -> tuple[Found | None, dict[str, Tensor]]:
+        found, features = None, {}
+        if find and somebody:
+            *joints, features["movenet"] = find(pictures)
+            found = Found(*joints)
+        if classify:
+            features["inception"], features["logits"] = classify(pictures)
+            features["masked_logits"] = classify(pictures.where(posed, -1))[1]
+        return found, _to_cpu(features)
+
+    return see
+
+
+def _each_once(look: Callable[[Tensor], Sequence[Tensor]]) -> Callable[[Tensor], list[Tensor]]:
+    """A network with a memory: sources and targets are in many pairs, and the mean picture answers all of them."""
+    known: dict[bytes, tuple[Tensor, ...]] = {}
+
+    def see(pictures: Tensor) -> list[Tensor]:
         digests = [
             hashlib.sha256(picture.numpy()).digest() for picture in pictures.float().cpu().contiguous()
         ]
         new = {digest: i for i, digest in enumerate(digests) if digest not in known}
         if new:
-            known.update(zip(new, zip(*estimator(pictures[list(new.values())]), strict=True), strict=True))
-        return Found(*map(torch.stack, zip(*(known[digest] for digest in digests), strict=True)))
+            known.update(zip(new, zip(*look(pictures[list(new.values())]), strict=True), strict=True))
+        return [torch.stack(column) for column in zip(*(known[digest] for digest in digests), strict=True)]
 
-    return find
+    return see
+
+
+def _to_cpu(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.cpu() for name, value in values.items()}
+
+
+def _only(values: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:
+    return {name: value[chosen] for name, value in values.items()}
+
+
+def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _of_sets(
+    features: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    people: Tensor,
+    inception_score: Callable[[Tensor], float] | None,
+) -> dict[str, OfSet]:
+    """The metrics of one answer's pictures as a set, from what networks see in them and in their targets."""
+    found = {}
+    for network, kernel, frechet in (("movenet", "kd_movenet", "fd_movenet"), ("inception", "kid", "fid")):
+        if network in features:
+            sums, counts = kernel_distance(features[network], targets[network], people)
+            drawn = torch.stack(
+                [torch.bincount(row, minlength=len(sums)) for row in _draws(len(sums))]
+            ).double()
+            redrawn = ((drawn @ sums) * drawn).sum(1) / ((drawn @ counts) * drawn).sum(1)
+            found[kernel] = OfSet((sums.sum() / counts.sum()).item() * PER_MILLE, redrawn * PER_MILLE)
+            found[frechet] = OfSet(frechet_distance(features[network], targets[network]))
+    for kind, name in (("logits", "is"), ("masked_logits", "mask_is")):
+        if kind in features:
+            found[name] = OfSet(inception_score(features[kind]))
+    return found
 
 
 def system_of(answer: str) -> str:
@@ -333,7 +496,7 @@ def system_of(answer: str) -> str:
 
 
 def interval(
-    values: Tensor, people: Sequence[str], level: float = 0.95, resamples: int = 2000, seed: int = 0
+    values: Tensor, people: Sequence[str], level: float = LEVEL, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
     """Confidence interval of the mean of ``values`` ``[N]``, by a bootstrap over people.
 
@@ -358,10 +521,19 @@ def interval(
         return float("nan"), float("nan")
     sums = torch.zeros(count, dtype=torch.float64).index_add_(0, who, values[defined].double())
     pairs = torch.bincount(who, minlength=count)
-    drawn = torch.randint(count, (resamples, count), generator=torch.Generator().manual_seed(seed))
-    means = sums[drawn].sum(1) / pairs[drawn].sum(1)
+    drawn = _draws(count, resamples, seed)
+    return _ends(sums[drawn].sum(1) / pairs[drawn].sum(1), level)
+
+
+def _draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
+    """People drawn with replacement, as many as there are: their numbers, ``[resamples, count]``."""
+    return torch.randint(count, (resamples, count), generator=torch.Generator().manual_seed(seed))
+
+
+def _ends(redrawn: Tensor, level: float = LEVEL) -> tuple[float, float]:
+    """Between which values the middle ``level`` of those over people drawn anew lie."""
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = means.quantile(ends, interpolation="nearest").tolist()  # no mean between two infinite ones
+    low, high = redrawn.quantile(ends, interpolation="nearest").tolist()  # no mean between two infinite ones
     return low, high
 
 

@@ -11,6 +11,7 @@ score pictures of 0 to 255, so [-1, 1] is shifted to [0, 2] first; a data range 
 SSIM of the signed values would be another number: one that grey pictures fail and black ones pass.
 """
 
+import math
 from functools import reduce
 from typing import Literal
 
@@ -23,9 +24,20 @@ from sdgan_lib.pose import HEAD_BOX, JOINT, JOINTS, SKELETON, check_pose, head_b
 
 METRICS = (
     "l1", "psnr", "ssim", "mask_ssim", "fg_l1", "fg_psnr", "fg_ssim", "uncovered_l1", "head_l1", "speckle",
-    "pck", "pckh",
+    "pck", "pckh", "ssim_own_range", "mask_ssim_own_range",
 )  # fmt: skip
-HIGHER_IS_BETTER = {name: None if name == "speckle" else not name.endswith("l1") for name in METRICS}
+"""What :func:`image_metrics` gives of each picture."""
+
+SET_METRICS = ("kd_movenet", "fd_movenet", "lpips", "fid", "kid", "is", "mask_is")
+"""Distances between features of networks, of whole sets of pictures (but for LPIPS, which is of pairs). The first two
+are on MoveNet's features (:meth:`sdgan_lib.estimation.PoseEstimator.look`), the others, which need weights from
+elsewhere, are those of :mod:`sdgan_lib.perceptual`."""
+
+DISTANCES = ("kd_movenet", "fd_movenet", "lpips", "fid", "kid")
+HIGHER_IS_BETTER = {
+    name: None if name == "speckle" else not (name.endswith("l1") or name in DISTANCES)
+    for name in METRICS + SET_METRICS
+}
 """None: neither is; a blur has no speckle, and the targets' own is best."""
 
 SPECKLE = 0.35  # of the [-1, 1] scale: chroma further than this from its neighbours' median is a speckle
@@ -73,6 +85,15 @@ def ssim_map(generated: Tensor, target: Tensor, data_range: DataRange = DATA_RAN
     Raises:
         ValueError: a side is shorter than the window's 11 pixels.
     """
+    return _ssim_of(*_moments(generated, target), _span(generated, data_range))
+
+
+def _moments(generated: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What local SSIM is made of, whatever the data range: all that takes time.
+
+    Returns:
+        Product of the local means, sum of their squares, covariance, sum of the variances, each ``[B, 3, H, W]``.
+    """
     a, b = _shifted(generated, target)
     height, width = a.shape[-2:]
     if min(height, width) < WINDOW:
@@ -80,12 +101,6 @@ def ssim_map(generated: Tensor, target: Tensor, data_range: DataRange = DATA_RAN
             f"SSIM needs pictures of at least {WINDOW} x {WINDOW} pixels, got height {height}, width {width}; "
             "enlarge them, or use l1 and psnr at this size"
         )
-    if data_range == "generated":
-        span = (a.amax((1, 2, 3)) - a.amin((1, 2, 3))).view(-1, 1, 1, 1)
-    else:
-        span = float(data_range)
-    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
-
     rows, columns = _gaussian_matrix(height, a.device), _gaussian_matrix(width, a.device)
 
     def blur(x: Tensor) -> Tensor:
@@ -95,7 +110,28 @@ def ssim_map(generated: Tensor, target: Tensor, data_range: DataRange = DATA_RAN
     product, squares = mean_a * mean_b, mean_a.square().add_(mean_b.square())
     covariance = blur(a * b) - product
     variances = blur(a.square().add_(b.square())) - squares  # of a plus of b: SSIM needs the sum only
+    return product, squares, covariance, variances
+
+
+def _ssim_of(
+    product: Tensor, squares: Tensor, covariance: Tensor, variances: Tensor, span: float | Tensor
+) -> Tensor:
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
     return (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
+
+
+def _both_ranges(generated: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`ssim_map` with the data range 2 and with ``"generated"``, for hardly more than the price of one."""
+    moments = _moments(generated, target)
+    return _ssim_of(*moments, DATA_RANGE), _ssim_of(*moments, _span(generated, "generated"))
+
+
+def _span(generated: Tensor, data_range: DataRange) -> float | Tensor:
+    """The data range as a number, or as one for each picture ``[B, 1, 1, 1]``."""
+    if data_range != "generated":
+        return float(data_range)
+    pictures = _where_float64_is(generated).double()
+    return (pictures.amax((1, 2, 3)) - pictures.amin((1, 2, 3))).view(-1, 1, 1, 1)
 
 
 def ssim(generated: Tensor, target: Tensor, data_range: DataRange = DATA_RANGE) -> Tensor:
@@ -237,10 +273,12 @@ def image_metrics(
     for start in range(0, len(a), CHUNK):
         x, y, m, p, s, j = (None if t is None else t[start : start + CHUNK] for t in whole)
         # The costly step, shared by ssim and fg_ssim; its memory serves the next chunk.
-        local = ssim_map(x, y)
-        values = {"l1": l1(x, y), "psnr": psnr(x, y), "ssim": _inner_mean(local), "speckle": speckle(x)}
+        local, own = _both_ranges(x, y)
+        values = {"l1": l1(x, y), "psnr": psnr(x, y), "speckle": speckle(x)}
+        values |= {"ssim": _inner_mean(local), "ssim_own_range": _inner_mean(own)}
         if p is not None:
-            values["mask_ssim"] = mask_ssim(x, y, p)
+            masked = map(_inner_mean, _both_ranges(x.where(p, -1), y.where(p, -1)))
+            values |= zip(("mask_ssim", "mask_ssim_own_range"), masked, strict=True)
         if m is not None:
             values |= {
                 "fg_l1": fg_l1(x, y, m),
@@ -258,6 +296,63 @@ def image_metrics(
         found, pose = Found(*map(_where_float64_is, found)), _where_float64_is(pose)
         values |= {"pck": pck(found, pose), "pckh": pckh(found, pose)}
     return values
+
+
+def frechet_distance(features: Tensor, targets: Tensor) -> float:
+    """Fréchet distance between two sets of features ``[N, D]`` and ``[M, D]``, each taken for a normal distribution.
+
+    It is what FID (Heusel et al. 2017) computes of Inception's features: with means m and covariances S (dividing by
+    N - 1), ``|m1 - m2|² + tr(S1 + S2 - 2 (S1 S2)^(1/2))``. The trace of that root is the sum of the singular values of
+    ``R1 R2ᵀ``, where ``S = Rᵀ R``. So no root is taken of a matrix, which is singular for fewer pictures than features,
+    and nothing turns complex.
+
+    Few pictures make it too large, and the more so the more features there are: compare only what has equally many.
+    NaN for fewer than two pictures.
+    """
+    a, b = features.double(), targets.double()
+    if min(len(a), len(b)) < 2:
+        return math.nan
+    means, roots = [], []
+    for x in (a, b):
+        means.append(x.mean(0))
+        roots.append(torch.linalg.qr((x - means[-1]) / (len(x) - 1) ** 0.5, mode="r").R)
+    spread = sum(root.square().sum() for root in roots)
+    shared = torch.linalg.svdvals(roots[0] @ roots[1].T).sum()
+    return ((means[0] - means[1]).square().sum() + spread - 2 * shared).item()
+
+
+def kernel_distance(features: Tensor, targets: Tensor, people: Tensor) -> Tensor:
+    """Kernel distance between the features of N pictures and those of their targets, by pairs of people.
+
+    It is the squared maximum mean discrepancy (Gretton et al. 2012) with the kernel ``(x·y / D + 1)³``, which KID
+    (Bińkowski et al. 2018) takes of Inception's features. Without bias whatever the number of pictures, it may fall
+    below 0. Pictures of one person, a picture and its own target among them, resemble each other; so only pictures of
+    different people are compared, which makes the estimate one over people, and 0 that of a perfect copy.
+
+    Why not a Fréchet distance alone, on MoveNet's features of 500 held-out pairs of 50 people: of the shipped generator
+    it is 2.2, and 4.3 where only a quarter of the people are taken; between real pictures of one half of the people and
+    of the other it is 4.7. The kernel distance (times 1000) is 1.3 (95 %: 0.9 to 1.9), with a quarter of the people 1.0
+    (0.3 to 2.2), and -0.1 between the halves; a blur of one pixel has 7.7, noise of 0.1 has 29.
+
+    Args:
+        features: ``[N, D]``.
+        targets: ``[N, D]``, row by row those of the same pairs.
+        people: who is on each of the N pairs, int64 ``[N]`` from 0 to P - 1.
+
+    Returns:
+        Float64 ``[2, P, P]``: sums over the pairs of one person (row) with those of another (column), and how many
+        these are; the diagonals are 0. The distance is the ratio of the two sums, over all or over people drawn anew.
+    """
+    a, b = features.double(), targets.double()
+
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    cross = kernel(a, b)
+    one = F.one_hot(people).double()  # [N, P]
+    sums = one.T @ (kernel(a, a) + kernel(b, b) - cross - cross.T) @ one
+    counts = one.sum(0)
+    return torch.stack([sums, counts[:, None] * counts]).where(~torch.eye(len(counts)).bool(), 0)
 
 
 def pose_mask(pose: Tensor, height: int, width: int, radius: float = 4.0) -> Tensor:

@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,9 @@ from sdgan_lib.evaluation import CEILING, REFERENCES, Answer, Estimate, Evaluati
 from sdgan_lib.files import read_text, write_whole
 from sdgan_lib.generators import Generator
 from sdgan_lib.images import write_picture
-from sdgan_lib.metrics import HIGHER_IS_BETTER
+from sdgan_lib.metrics import HIGHER_IS_BETTER, SET_METRICS
 from sdgan_lib.plotting import beside, gallery
-from sdgan_lib.presets import PRESETS, Preset
+from sdgan_lib.presets import PRESETS, Preset, settings
 from sdgan_lib.protocol import identity
 
 # --- tables -------------------------------------------------------------------------------------
@@ -32,7 +31,13 @@ PLACE = ("uncovered_l1", "speckle", "ssim", "l1", "psnr", "mask_ssim")
 COLUMNS = PERSON + PLACE
 """Metrics in the order of the tables, those of the person alone first."""
 
-HEADLINES = ("fg_ssim", "fg_l1", "pck")
+SETS = tuple(metric for metric in SET_METRICS if metric != "fd_movenet")
+"""Metrics of whole sets of pictures, a block of its own where any was measured."""
+
+MORE = (*SETS, "fd_movenet", "ssim_own_range", "mask_ssim_own_range")
+"""Columns that Markdown has too where they were measured; the last three are for comparison with published figures."""
+
+HEADLINES = ("fg_ssim", "fg_l1", "pck", "kd_movenet")
 """Metrics whose intervals are shown; those of all are in the evaluation's own table."""
 
 NOTES = """\
@@ -45,6 +50,13 @@ one camera, where the data set has masks; fill_source is the floor that has to b
 speckle: stray pixels per 10,000; good is the target's own, a blur has none.
 mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead."""
 
+SET_NOTES = """\
+kd_movenet: kernel distance (x 1000) between what the pose estimator sees in all these
+pictures and in their targets: 0 where nothing tells the two sets apart, whoever is who.
+lpips, fid, kid (x 1000): lower is better; is, mask_is: higher is better."""
+
+TWO_DIGITS = ("speckle", "kd_movenet", "fd_movenet", "fid", "kid", "is", "mask_is")
+
 UNDEFINED = "–"
 
 
@@ -55,7 +67,7 @@ def from_means(metrics: Metrics) -> Table:
     """
     return {
         group: {
-            answer: {metric: Estimate(values.get(metric, math.nan)) for metric in COLUMNS}
+            answer: {metric: Estimate(values.get(metric, math.nan)) for metric in COLUMNS + MORE}
             for answer, values in answers.items()
         }
         for group, answers in metrics.items()
@@ -63,13 +75,13 @@ def from_means(metrics: Metrics) -> Table:
 
 
 def text_table(table: Table) -> str:
-    """A table as text, two blocks per group of pairs: the metrics of the person, then those of the place and of all.
+    """A table as text, blocks for each group of pairs: metrics of the person, of the place and of all, and of sets.
 
     ``*`` marks the best of a column, the ceiling aside; intervals stand below.
     """
     lines = []
     for group, systems in table.items():
-        for columns in (PERSON, PLACE):
+        for columns in filter(None, (PERSON, PLACE, _measured(systems, SETS))):
             rows = [[f"{group.replace('_', '-')} pairs", *columns], *_rows(systems, columns, mark="*")]
             widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
             for first, *cells in rows:
@@ -78,10 +90,24 @@ def text_table(table: Table) -> str:
             lines.append("")
         lines.pop()
         for name in (name for name in systems if name not in REFERENCES):
-            measured = [metric for metric in HEADLINES if not math.isnan(systems[name][metric].mean)]
+            measured = _measured({name: systems[name]}, HEADLINES)
             lines.append(f"{name}: {'; '.join(_headline(metric, name, systems) for metric in measured)}")
         lines.append("")
-    return "\n".join([*lines, NOTES])
+    return "\n".join([*lines, NOTES, *_set_notes(table)])
+
+
+def _set_notes(table: Table) -> list[str]:
+    """What the metrics of sets mean, where any was measured."""
+    return [SET_NOTES] if any(_measured(systems, SETS) for systems in table.values()) else []
+
+
+def _measured(systems: Mapping[str, Mapping[str, Estimate]], metrics: Sequence[str]) -> tuple[str, ...]:
+    """Those of some metrics that any system has."""
+    return tuple(
+        metric
+        for metric in metrics
+        if any(metric in values and not math.isnan(values[metric].mean) for values in systems.values())
+    )
 
 
 def markdown_table(table: Table, names: Mapping[str, str] | None = None) -> str:
@@ -93,14 +119,49 @@ def markdown_table(table: Table, names: Mapping[str, str] | None = None) -> str:
     """
     blocks = []
     for group, systems in table.items():
-        shown = [m for m in HEADLINES if any(math.isfinite(values[m].low) for values in systems.values())]
-        rows = [[f"{group.replace('_', ' ')} pairs", *COLUMNS, *(f"{metric}, 95 %" for metric in shown)]]
-        for name, *cells in _rows(systems, COLUMNS):
+        shown = [
+            m for m in _measured(systems, HEADLINES) if any(math.isfinite(v[m].low) for v in systems.values())
+        ]
+        columns = COLUMNS + _measured(systems, MORE)
+        rows = [[f"{group.replace('_', ' ')} pairs", *columns, *(f"{metric}, 95 %" for metric in shown)]]
+        for name, *cells in _rows(systems, columns):
             rows.append([(names or {}).get(name, name), *cells, *(_ends(m, systems[name][m]) for m in shown)])
         lines = [f"| {' | '.join(row)} |" for row in rows]
         lines.insert(1, "|---" * len(rows[0]) + "|")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
+
+
+def effect(metric: str, found: Estimate) -> str:
+    """What a difference says: better, worse, or nothing.
+
+    Something is said only where the difference is beyond both the interval over people and the spread over seeds (that
+    of the difference of two single runs).
+    """
+    if HIGHER_IS_BETTER[metric] is None or math.isnan(found.low):
+        return ""
+    if math.isnan(found.spread):
+        return "one seed"
+    if abs(found.mean) <= found.spread or found.low <= 0 <= found.high:
+        return "no"
+    return "better" if (found.mean > 0) == HIGHER_IS_BETTER[metric] else "worse"
+
+
+def effects_table(differences: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """Differences of two systems, ``{group: {metric: estimate}}``, as Markdown: a row for each metric."""
+    groups = list(differences)
+    heads = ["metric"]
+    for group in groups:
+        heads += [f"{group.replace('_', ' ')} pairs", "95 % over people", "spread over seeds", "effect"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for metric in _measured(differences, COLUMNS + MORE):
+        cells = [metric]
+        for found in (differences[group][metric] for group in groups):
+            mean = _number(metric, found.mean)
+            sign = "+" if found.mean > 0 else ""
+            cells += [sign + mean, _ends(metric, found), _number(metric, found.spread), effect(metric, found)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _rows(
@@ -150,7 +211,7 @@ def _ends(metric: str, value: Estimate) -> str:
 def _number(metric: str, value: float) -> str:
     if not math.isfinite(value):
         return UNDEFINED
-    return f"{value:.{2 if 'psnr' in metric or metric == 'speckle' else 3}f}"
+    return f"{value:.{2 if 'psnr' in metric or metric in TWO_DIGITS else 3}f}"
 
 
 # --- pictures -----------------------------------------------------------------------------------
@@ -180,14 +241,49 @@ def make_gallery(
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed)).tolist()
     items = [test[i] for i in order[:rows]]
     items.sort(key=lambda item: not item["same_camera"])
+    labels = ["same camera" if item["same_camera"] else "other camera" for item in items]
+    return _round_colours(gallery(_columns(items, answers, generator, device), row_labels=labels))
+
+
+def make_figure(
+    answers: Mapping[str, Answer],
+    test: PersonPairs,
+    tenths: Mapping[str, Sequence[int]],
+    *,
+    generator: Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Image.Image:
+    """Source, target pose, target and each answer, for pairs of ``test`` by :func:`decile_pairs`, each labelled.
+
+    Args:
+        answers: by the heading of their column, as in Fig. 4 of the paper.
+        test: the pairs.
+        tenths: ``{"best": indices, ...}``.
+        generator: its pictures follow, coarsest first, as in Fig. 5 of the paper.
+        device: of the answers.
+    """
+    items, labels = [], []
+    for tenth, pairs in tenths.items():
+        for pair in pairs:
+            items.append(test[pair])
+            labels.append(f"{tenth} tenth\n{'same' if items[-1]['same_camera'] else 'other'} camera")
+    return _round_colours(gallery(_columns(items, answers, generator, device), 2, labels))
+
+
+def _columns(
+    items: Sequence[dict],
+    answers: Mapping[str, Answer],
+    generator: Generator | None,
+    device: torch.device | str,
+) -> dict[str, Tensor]:
+    """Columns of a gallery, on the CPU: what is given, each answer, and all pictures of a generator."""
     batch = to_device(default_collate(items), device)
     with torch.inference_mode():
         columns = {name: answer(batch) for name, answer in answers.items()}
         if generator is not None:
             made = generator.transfer(batch["source_image"], batch["source_pose"], batch["target_pose"])
             columns |= dict(zip(_output_names(len(made.images)), made.images, strict=True))
-    labels = ["same camera" if item["same_camera"] else "other camera" for item in items]
-    return _round_colours(gallery(_given(batch) | _to_cpu(columns), row_labels=labels))
+    return _given(batch) | _to_cpu(columns)
 
 
 def _output_names(count: int) -> list[str]:
@@ -281,9 +377,7 @@ def make_deciles(
     blocks = []
     for tenth, pairs in decile_pairs(test, scores, rows).items():
         items = [test[pair] for pair in pairs]
-        batch = to_device(default_collate(items), device)
-        with torch.inference_mode():
-            columns = _given(batch) | _to_cpu({name: answer(batch)})
+        columns = _columns(items, {name: answer}, None, device)
         labels = [
             f"{scores[pair]:.3f}\n{'same' if item['same_camera'] else 'other'}\ncamera"
             for pair, item in zip(pairs, items, strict=True)
@@ -297,6 +391,12 @@ def make_deciles(
 # --- files --------------------------------------------------------------------------------------
 
 
+def summary(result: Evaluation, test: PersonPairs) -> dict:
+    """What ``metrics.json`` holds: ``{"test": what the pairs are, "metrics": {group: {answer: {metric: mean}}}}``."""
+    groups = {group: int(chosen.sum()) for group, chosen in result.groups.items()}
+    return {"test": {**test.description(), "groups": groups}, "metrics": result.means()}
+
+
 def write_reports(
     result: Evaluation,
     answers: Mapping[str, Answer],
@@ -308,7 +408,7 @@ def write_reports(
 ) -> list[Path]:
     """Write ``metrics.json``, ``table.md``, ``gallery.png`` and, of enough pairs, ``deciles.png``.
 
-    ``metrics.json`` is ``{"test": what the pairs are, "metrics": {group: {answer: {metric: mean}}}}``.
+    ``metrics.json`` is what :func:`summary` gives.
 
     Args:
         result: of ``answers`` and the references, on ``test``.
@@ -321,9 +421,7 @@ def write_reports(
     Returns:
         The files written.
     """
-    groups = {group: int(chosen.sum()) for group, chosen in result.groups.items()}
-    content = {"test": {**test.description(), "groups": groups}, "metrics": result.means()}
-    write_whole(folder / "metrics.json", json.dumps(content, indent=2) + "\n")
+    write_whole(folder / "metrics.json", json.dumps(summary(result, test), indent=2) + "\n")
     write_whole(folder / "table.md", markdown_table(result.table()) + "\n")
     columns = {"warp only": warp_only} | ({} if generator else dict(answers))
     pictures = {"gallery.png": make_gallery(columns, test, generator=generator, device=device)}
@@ -462,6 +560,7 @@ def model_card(path: Path, folder: Path | None = None) -> str:
             f"steps: {start.minutes + exported.minutes:.0f} minutes in all"
         )
     command, notes = _command(exported)
+    table = from_means(_in_order(exported.metrics))
     return CARD.format(
         mark=MARK,
         name=path.name,
@@ -476,7 +575,7 @@ def model_card(path: Path, folder: Path | None = None) -> str:
         architecture=ARCHITECTURE,
         licence=(data or {}).get("licence") or NOT_RECORDED,
         test=f"On {_pairs(test)}" if test else f"On test pairs (which ones is {NOT_RECORDED})",
-        tables=markdown_table(from_means(_in_order(exported.metrics)), CARD_NAMES),
+        tables="\n\n".join([markdown_table(table, CARD_NAMES), *_set_notes(table)]),
         pictures=_pictures_beside(path.parent if folder is None else Path(folder)),
         command=command,
         notes=notes,
@@ -545,13 +644,9 @@ def _command(exported: Trained) -> tuple[str, str]:
 
 def _nearest_preset(preset: Preset) -> tuple[str, dict]:
     """The preset of the same system that differs least, and what differs: ``{"recipe.pairs": value of preset}``."""
-
-    def flat(values: Preset) -> dict:
-        return {f"{part}.{k}": v for part, fields in asdict(values).items() for k, v in fields.items()}
-
-    mine = flat(preset)
+    mine = settings(preset)
     found = {
-        name: {key: value for key, value in mine.items() if value != flat(other)[key]}
+        name: {key: value for key, value in mine.items() if value != settings(other)[key]}
         for name, other in PRESETS.items()
         if other.generator.system == preset.generator.system
     }

@@ -95,6 +95,11 @@ def test_tables_hold_each_figure_in_the_column_of_its_metric(write, gap, titles,
         assert set(found) == set(systems)
         for system, values in systems.items():
             for metric in METRICS:
+                if write is text_table and metric.endswith(
+                    "own_range"
+                ):  # of use beside published figures only
+                    assert metric not in found[system]
+                    continue
                 mean = f"{values[metric].mean:.{2 if metric in TWO_DIGITS else 3}f}"
                 assert found[system][metric].rstrip("*") == re.sub("inf|nan", "–", mean)
             if write is markdown_table:
