@@ -123,6 +123,8 @@ def test_nothing_is_overwritten_and_too_few_photos_are_refused(made, tmp_path, l
         make_frames(used["train"], root, 2, estimator=lightning)
     with pytest.raises(DatasetError, match=r"3 photos can be used, 4 are needed \(2 are held out\)"):
         make_frames(used["train"][:3], tmp_path / "few", 2, estimator=lightning)
+    with pytest.raises(UserError, match="no photos: name files"):
+        make_frames([], tmp_path / "few", 2, estimator=lightning)
     with pytest.raises(UserError, match="hold-out 1"):
         make_frames(used["train"], tmp_path / "few", 1, estimator=lightning)
     with pytest.raises(DatasetError, match=r"none\.jpg: no such file"):
