@@ -290,15 +290,56 @@ class Evaluation:
 
     def _estimate_set(self, answers: Sequence[str], metric: str, group: str) -> Estimate:
         found = [self._sets(group, answer)[metric] for answer in answers]
-        redrawn = torch.stack([of_set.redrawn for of_set in found]).mean(0)
-        redrawn = redrawn[~redrawn.isnan()]  # undefined where one person alone was drawn
         values = torch.tensor([of_set.value for of_set in found], dtype=torch.float64)
-        return _over_seeds(values, _ends(redrawn) if len(redrawn) else ())
+        return _over_seeds(values, _defined_ends(_redrawn(found)))
+
+    def difference(self, one: str, other: str) -> dict[str, dict[str, Estimate]]:
+        """How much more one system reaches than another, ``{group: {metric: estimate}}``, on the same people.
+
+        Metrics of pairs are compared pair by pair, those of sets over the same people drawn anew; either as the mean of
+        a system's seeds. The spread is that of the difference of two single runs: the root of the sum of both squared
+        spreads, NaN where a system has one seed.
+        """
+        first, second = ([a for a in self.values if system_of(a) == name] for name in (one, other))
+        found = {}
+        for group, chosen in self.groups.items():
+            found[group] = dict.fromkeys((*METRICS, *SET_METRICS), Estimate(math.nan))
+            for metric in self.values[first[0]].keys() & self.values[second[0]].keys():
+                mine, theirs = (
+                    torch.stack([self.values[answer][metric][chosen] for answer in of])
+                    for of in (first, second)
+                )
+                values = mine.mean(0) - theirs.mean(0)
+                spread = math.hypot(_spread(mine.nanmean(1)), _spread(theirs.nanmean(1)))
+                ends = interval(values, self.people(chosen))
+                found[group][metric] = Estimate(values.nanmean().item(), spread, *ends)
+            for metric in self._sets(group, first[0]).keys() & self._sets(group, second[0]).keys():
+                mine, theirs = (
+                    [self._sets(group, answer)[metric] for answer in of] for of in (first, second)
+                )
+                a, b = (torch.tensor([of_set.value for of_set in of]) for of in (mine, theirs))
+                ends = _defined_ends(_redrawn(mine) - _redrawn(theirs))
+                mean = (a.mean() - b.mean()).item()
+                found[group][metric] = Estimate(mean, math.hypot(_spread(a), _spread(b)), *ends)
+        return found
 
 
 def _over_seeds(values: Tensor, ends: tuple[float, ...]) -> Estimate:
-    spread = values.std().item() if len(values) > 1 else float("nan")
-    return Estimate(values.mean().item(), spread, *ends)
+    return Estimate(values.mean().item(), _spread(values), *ends)
+
+
+def _spread(values: Tensor) -> float:
+    return values.std().item() if len(values) > 1 else float("nan")
+
+
+def _redrawn(seeds: Sequence[OfSet]) -> Tensor:
+    return torch.stack([of_set.redrawn for of_set in seeds]).mean(0)
+
+
+def _defined_ends(redrawn: Tensor) -> tuple[float, ...]:
+    """The interval's ends; a value is undefined where one person alone was drawn, as happens of three."""
+    redrawn = redrawn[~redrawn.isnan()]
+    return _ends(redrawn) if len(redrawn) else ()
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:
@@ -496,7 +537,8 @@ def _draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
 def _ends(redrawn: Tensor, level: float = LEVEL) -> tuple[float, float]:
     """Between which values the middle ``level`` of those over people drawn anew lie."""
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = redrawn.quantile(ends, interpolation="nearest").tolist()  # no mean between two infinite ones
+    nearest = redrawn.double().quantile(ends, interpolation="nearest")  # no mean between two infinite ones
+    low, high = nearest.tolist()
     return low, high
 
 

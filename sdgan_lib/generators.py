@@ -15,6 +15,7 @@ from sdgan_lib.inputs import Generated, Inputs, downscale, make_inputs
 from sdgan_lib.systems import SYSTEMS
 from sdgan_lib.warping import REGIONS, deformable_skip, sample_regions
 
+LOOKUP_LEVEL = 2  # the source is looked up at 1/4 of the size
 WARPED_LEVELS = 4  # the four finest encoder levels have deformable skips, as in Deformable GAN
 SCALES = SYSTEMS["sdgan"].scales  # down-scaling factors of the stacked generator's three pictures
 
@@ -25,7 +26,8 @@ class GeneratorConfig:
 
     Attributes:
         system: a name of :data:`sdgan_lib.systems.SYSTEMS`.
-        width: channels of the finest appearance level; level i has ``width * min(2**i, 8)``.
+        width: channels of the finest appearance level; level i has ``width * min(2**i, 8)`` (in PG2
+            ``width * (i + 1)``).
         depth: number of halvings; height and width of every picture must be divisible by ``2**depth``.
         pose_ratio: width of the pose stream as a share of the appearance stream's.
         aggregate: ``"max"`` or ``"average"`` over the warped regions.
@@ -58,14 +60,15 @@ class GeneratorConfig:
     def __post_init__(self):
         if self.levels is not None and len(self.levels) != self.depth + 1:
             raise UserError(f"levels needs depth + 1 = {self.depth + 1} numbers, not {len(self.levels)}")
-        if (self.composition or self.lookup or self.blocks) and self.system != "sdgan":
+        if self.system not in SYSTEMS:
+            raise UserError(f"system is one of {', '.join(SYSTEMS)}, not {self.system!r}")
+        stacked = SYSTEMS[self.system].generator == SYSTEMS["sdgan"].generator
+        if (self.composition or self.lookup or self.blocks) and not stacked:
             raise UserError(f"composition, lookup and blocks are for the system sdgan, not {self.system}")
         if self.composition and not self.attention:
             raise UserError("composition mixes warped parts as attention does: it needs attention=True")
         if self.norm not in NORMS:
             raise UserError(f"norm is one of {NORMS}, not {self.norm!r}")
-        if self.system not in SYSTEMS:
-            raise UserError(f"system is one of {', '.join(SYSTEMS)}, not {self.system!r}")
         if not WARPED_LEVELS - 1 <= self.depth <= 16:
             raise UserError(f"depth must be at least {WARPED_LEVELS - 1} and at most 16, not {self.depth}")
         if self.width < 1 or self.pose_channels[0] < 1:
@@ -324,12 +327,16 @@ class StackedGenerator(TwoStreamGenerator):
     ``decoders[0]`` is DC_0, from the code up to 1/4 of the size; DC_1 and DC_2 double the size once each. All three
     use the deformable skips of their sizes. ``ups[i]`` is Up_i, ``heads[i]`` is G_i. Composition, lookup and residual
     blocks are additions of ours; the configuration can leave out each of them.
+
+    The scales are those of its entry in :data:`sdgan_lib.systems.SYSTEMS`: ``sdgan-flat`` has one, so that one decoder
+    leads up to the full size, and one head makes the only picture.
     """
 
     def __init__(self, config: GeneratorConfig):
         super().__init__(config)
         c, p = config.channels, config.pose_channels
-        levels = [factor.bit_length() - 1 for factor in SCALES]  # 2, 1, 0: where each decoder ends
+        self.scales = SYSTEMS[config.system].scales
+        levels = [factor.bit_length() - 1 for factor in self.scales]  # 2, 1, 0: where each decoder ends
         begins = [config.depth, *levels[:-1]]
         self.decoders = nn.ModuleList(
             Decoder(self.up_block(level) for level in reversed(range(end, begin)))
@@ -339,7 +346,7 @@ class StackedGenerator(TwoStreamGenerator):
         kind = ComposingHead if config.composition else AttentionHead if config.attention else Head
         self.heads = nn.ModuleList(kind(c[level] + p[level], c[0]) for level in levels)
         self.background = BackgroundMaker(c, config.norm) if config.composition else None
-        self.lookup = SourceAttention(c[2], c[2]) if config.lookup else None
+        self.lookup = SourceAttention(c[LOOKUP_LEVEL], c[LOOKUP_LEVEL]) if config.lookup else None
         blocks = {
             str(level): nn.Sequential(*(ResidualBlock(c[level], config.norm) for _ in range(config.blocks)))
             for level in (3, 2)
@@ -369,14 +376,15 @@ class StackedGenerator(TwoStreamGenerator):
         levels = reversed(range(self.config.depth))
         left = zip(levels, skips, strict=True)
         images, attention = [], []
-        for factor, DC, Up, G in zip(SCALES, self.decoders, self.ups, self.heads, strict=True):
+        for factor, DC, Up, G in zip(self.scales, self.decoders, self.ups, self.heads, strict=True):
             for up, (level, skip) in zip(DC, islice(left, len(DC)), strict=True):
                 features = up(features, skip)
                 if str(level) in self.blocks:
                     features = self.blocks[str(level)](features)
-            if self.lookup is not None and factor == SCALES[0]:
-                maps = (downscale(h, factor) for h in (inputs.source_heatmaps, inputs.target_heatmaps))
-                features = self.lookup(features, appearance[2], *maps)
+                if self.lookup is not None and level == LOOKUP_LEVEL:
+                    joints = inputs.source_heatmaps, inputs.target_heatmaps
+                    maps = (downscale(h, 2**level) for h in joints)
+                    features = self.lookup(features, appearance[level], *maps)
             joined = torch.cat([features, Up(pose_code)], 1)
             if behind is not None:
                 place, known = downscale(behind.picture, factor), downscale(behind.known, factor)

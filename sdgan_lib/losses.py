@@ -212,10 +212,17 @@ class Objective:
         config: weights of the terms.
         judged: which of the generator's pictures are judged, as places; see :class:`sdgan_lib.systems.System`.
         device: where feature networks go.
+        staged: whether the pictures are learned one after the other, see there.
     """
 
-    def __init__(self, config: LossConfig, judged: Sequence[int], device: torch.device | str = "cpu"):
-        self.config, self.judged = config, tuple(judged)
+    def __init__(
+        self,
+        config: LossConfig,
+        judged: Sequence[int],
+        device: torch.device | str = "cpu",
+        staged: bool = False,
+    ):
+        self.config, self.judged, self.staged = config, tuple(judged), staged
         self.features: nn.Module = nn.Identity()
         if config.nearest_weight and config.nearest_features is not None:
             self.features = vgg_features(Path(config.nearest_features)).to(device)
@@ -274,10 +281,16 @@ class Objective:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the generator against discriminators whose weights stand still (None: no adversarial term).
 
-        With ``truth`` the person is the data set's mask instead of the body regions, and what cannot be known counts
-        in no term.
+        Of a staged system's pictures only those that are learned now have terms: the judged ones with discriminators,
+        the others without. With ``truth`` the person is the data set's mask instead of the body regions, and what
+        cannot be known counts in no term.
         """
         config = self.config
+        images = generated.images
+        judged, models = [images[i] for i in self.judged], [reals[i] for i in self.judged]
+        if self.staged:
+            learned = [i for i in range(len(reals)) if (i in self.judged) == (discriminator is not None)]
+            images, reals = [images[i] for i in learned], [reals[i] for i in learned]
         weights = None
         if truth is not None or config.person_weight or config.head_weight or config.ssim_weight:
             person = inputs.target_body if truth is None else truth.target_person
@@ -288,26 +301,26 @@ class Objective:
                 onto_person = onto_person + config.head_weight * person * face
             weight = 1 + onto_person if truth is None else truth.comparable * (1 + onto_person)
             weights = [F.adaptive_avg_pool2d(weight, real.shape[-2:]) for real in reals]
-        terms = {"l1": l1_loss(generated.images, reals, weights)}
+        terms = {"l1": l1_loss(images, reals, weights)}
         loss = config.l1_weight * terms["l1"]
         if discriminator is not None:
-            images, ours = self.comparable(generated.images, reals, truth), []
-            logits = discriminator([images[i] for i in self.judged], inputs, ours)
+            ours: list[Tensor] = []
+            logits = discriminator(self.comparable(judged, models, truth), inputs, ours)
             terms["adversarial"] = generator_adversarial_loss(logits, config.adversarial)
             loss = loss + config.adversarial_weight * terms["adversarial"]
             if config.feature_weight:
                 theirs: list[Tensor] = []
                 with torch.no_grad():
-                    discriminator([reals[i] for i in self.judged], inputs, theirs)
+                    discriminator(models, inputs, theirs)
                 terms["features"] = feature_matching_loss(ours, theirs)
                 loss = loss + config.feature_weight * terms["features"]
         if config.nearest_weight:
             terms["nearest"] = nearest_neighbour_loss(
-                self.features(generated.image), self.features(reals[-1]), config.nearest_window
+                self.features(images[-1]), self.features(reals[-1]), config.nearest_window
             )
             loss = loss + config.nearest_weight * terms["nearest"]
         if config.ssim_weight:
-            image = self.comparable(generated.images[-1:], reals[-1:], truth)[0]
+            image = self.comparable(images[-1:], reals[-1:], truth)[0]
             terms["ssim"] = ssim_loss(image, reals[-1], weight * person)
             loss = loss + config.ssim_weight * terms["ssim"]
         if generated.background is not None and truth is not None:

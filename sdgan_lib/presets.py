@@ -1,7 +1,7 @@
 """Presets: the compared systems, sized for a laptop and at the paper's width, and the timetable of a run."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from sdgan_lib.discriminators import DiscriminatorConfig
 from sdgan_lib.errors import UserError
@@ -12,6 +12,9 @@ from sdgan_lib.systems import SYSTEMS
 PAIRS = ("same-camera", "all")
 """Which pairs of the training split a recipe may take."""
 
+FINE_TUNING_STEPS = 100
+"""Steps of ``train --fine-tune`` unless it is told otherwise: a minute or two on a laptop."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -20,7 +23,7 @@ class Recipe:
     Attributes:
         batch_size: pairs per step (of each process, where there are several).
         generator_rate, discriminator_rate: Adam's learning rates; both fall linearly to a fiftieth over the last
-            ``decay_share`` of the budget.
+            ``decay_share`` of the budget, or of each stage of a staged system.
         betas: Adam's.
         decay_share: share of the budget, at its end, over which the rates fall.
         half_size: share of the budget, from its start, in which pictures are trained on at half their size, as long as
@@ -31,6 +34,7 @@ class Recipe:
         ema_decay: of the generator's moving average, the weights that evaluation uses.
         pairs: ``"same-camera"`` or ``"all"`` pairs of the training split.
         flip: mirror half of the pairs, at random (left and right joints change places).
+        frozen: parts of the generator, by the names of their attributes, whose weights stay as they are.
 
     Raises:
         UserError: for a value with which nothing can be trained, by its name.
@@ -46,6 +50,7 @@ class Recipe:
     ema_decay: float = 0.999
     pairs: str = "all"
     flip: bool = True
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.batch_size < 1:
@@ -72,6 +77,33 @@ class Preset:
     def with_width(self, width: int) -> "Preset":
         """The same system with another generator width; everything else stays."""
         return replace(self, generator=replace(self.generator, width=width))
+
+    def fine_tuned(self) -> "Preset":
+        """The same generator, to learn one person from a dozen pictures within minutes (``train --fine-tune``).
+
+        It starts from a trained generator: discriminators, which start afresh, would disturb it. How it looks at a
+        source and paints the place stays as it is; what is painted of the person is learned.
+        """
+        frozen = ("encoder", "background") if self.generator.composition else ("encoder",)
+        return replace(
+            self,
+            losses=replace(self.losses, adversarial_weight=0.0),
+            recipe=replace(
+                self.recipe,
+                batch_size=4,
+                generator_rate=4e-4,
+                decay_share=1.0,
+                half_size=0.0,
+                ema_decay=0.9,
+                pairs="all",
+                frozen=frozen,
+            ),
+        )
+
+
+def settings(preset: Preset) -> dict[str, object]:
+    """Every field of a preset by its full name: ``{"generator.width": 16, ...}``."""
+    return {f"{part}.{name}": v for part, values in asdict(preset).items() for name, v in values.items()}
 
 
 @dataclass(frozen=True)
@@ -100,8 +132,12 @@ def schedule(preset: Preset, progress: float, size: tuple[int, int]) -> Stage:
         size: (height, width) of the data set's pictures.
     """
     recipe = preset.recipe
-    adversarial = bool(preset.losses.adversarial_weight) and progress >= recipe.adversarial_start
-    left = min(1.0, (1.0 - progress) / max(recipe.decay_share, 1e-9))
+    start = recipe.adversarial_start if preset.losses.adversarial_weight else math.inf
+    adversarial = progress >= start
+    begin, end = 0.0, 1.0
+    if SYSTEMS[preset.generator.system].staged:  # each stage is a training of its own
+        begin, end = (start, 1.0) if adversarial else (0.0, min(start, 1.0))
+    left = min(1.0, (end - progress) / max(recipe.decay_share * (end - begin), 1e-9))
     factor = 0.02 + 0.98 * left  # constant, then falling linearly to a fiftieth
     half = size[0] // 2, size[1] // 2
     small = progress < recipe.half_size and not adversarial and preset.generator.accepts(*half)
@@ -160,6 +196,11 @@ def _large(preset: Preset) -> Preset:
     )
 
 
+def _in_two_stages(preset: Preset) -> Preset:
+    """PG2 at a laptop's width: the coarse stage has the greater share of the budget, as in its paper."""
+    return replace(preset, recipe=replace(preset.recipe, adversarial_start=0.6))
+
+
 def _paper(system: str) -> Preset:
     """At the paper's width, and as near to its text as can be.
 
@@ -169,14 +210,29 @@ def _paper(system: str) -> Preset:
     return Preset(GeneratorConfig(system), recipe=Recipe(4))
 
 
+def _pg2_paper() -> Preset:
+    """At the width of PG2's published code, and by the recipe of its paper for Market-1501.
+
+    Batches of 16 and a constant rate of 2e-5, for 22,000 steps of the coarse stage and 14,000 of the refinement: train
+    it with ``--steps 36000``. The published code's L1 weight of 10 stands here, the mask counts once more.
+    """
+    return Preset(
+        GeneratorConfig("pg2", width=128, depth=4, dropout=0.0),
+        losses=LossConfig(l1_weight=10.0, person_weight=1.0),
+        recipe=Recipe(16, 2e-5, 2e-5, decay_share=0.0, adversarial_start=22 / 36),
+    )
+
+
 _SDGAN = _composed(_laptop("sdgan"))
+_FLAT = _composed(_laptop("sdgan-flat"))
 PRESETS: dict[str, Preset] = (
     {system: _laptop(system) for system in SYSTEMS}
-    | {"sdgan": _SDGAN, "sdgan-large": _large(_SDGAN)}
+    | {"sdgan": _SDGAN, "sdgan-flat": _FLAT, "sdgan-large": _large(_SDGAN)}
     | {f"{system}-paper": _paper(system) for system in SYSTEMS}
+    | {"pg2": _in_two_stages(_laptop("pg2")), "pg2-paper": _pg2_paper()}
 )
 """What ``train --system`` can name: every system at a laptop's width, and at the paper's (``…-paper``).
 
-``sdgan`` has our additions switched on, as they are in ``sdgan-large``, which the shipped generator was trained by;
-``sdgan-paper`` has none of them.
+``sdgan`` has our additions switched on, as they are in ``sdgan-large``, which the shipped generator was trained by, and
+in ``sdgan-flat``; ``sdgan-paper`` has none of them.
 """

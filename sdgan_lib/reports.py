@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from sdgan_lib.generators import Generator
 from sdgan_lib.images import write_picture
 from sdgan_lib.metrics import HIGHER_IS_BETTER, SET_METRICS
 from sdgan_lib.plotting import beside, gallery
-from sdgan_lib.presets import PRESETS, Preset
+from sdgan_lib.presets import PRESETS, Preset, settings
 from sdgan_lib.protocol import identity
 
 # --- tables -------------------------------------------------------------------------------------
@@ -133,6 +132,38 @@ def markdown_table(table: Table, names: Mapping[str, str] | None = None) -> str:
     return "\n\n".join(blocks)
 
 
+def effect(metric: str, found: Estimate) -> str:
+    """What a difference says: better, worse, or nothing.
+
+    Something is said only where the difference is beyond both the interval over people and the spread over seeds (that
+    of the difference of two single runs).
+    """
+    if HIGHER_IS_BETTER[metric] is None or math.isnan(found.low):
+        return ""
+    if math.isnan(found.spread):
+        return "one seed"
+    if abs(found.mean) <= found.spread or found.low <= 0 <= found.high:
+        return "no"
+    return "better" if (found.mean > 0) == HIGHER_IS_BETTER[metric] else "worse"
+
+
+def effects_table(differences: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """Differences of two systems, ``{group: {metric: estimate}}``, as Markdown: a row for each metric."""
+    groups = list(differences)
+    heads = ["metric"]
+    for group in groups:
+        heads += [f"{group.replace('_', ' ')} pairs", "95 % over people", "spread over seeds", "effect"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for metric in _measured(differences, COLUMNS + MORE):
+        cells = [metric]
+        for found in (differences[group][metric] for group in groups):
+            mean = _number(metric, found.mean)
+            sign = "+" if found.mean > 0 else ""
+            cells += [sign + mean, _ends(metric, found), _number(metric, found.spread), effect(metric, found)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _rows(
     systems: Mapping[str, Mapping[str, Estimate]], columns: Sequence[str], mark: str = ""
 ) -> list[list[str]]:
@@ -215,14 +246,49 @@ def make_gallery(
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed)).tolist()
     items = [test[i] for i in order[:rows]]
     items.sort(key=lambda item: not item["same_camera"])
+    labels = ["same camera" if item["same_camera"] else "other camera" for item in items]
+    return _round_colours(gallery(_columns(items, answers, generator, device), row_labels=labels))
+
+
+def make_figure(
+    answers: Mapping[str, Answer],
+    test: PersonPairs,
+    tenths: Mapping[str, Sequence[int]],
+    *,
+    generator: Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Image.Image:
+    """Source, target pose, target and each answer, for pairs of ``test`` by :func:`decile_pairs`, each labelled.
+
+    Args:
+        answers: by the heading of their column, as in Fig. 4 of the paper.
+        test: the pairs.
+        tenths: ``{"best": indices, ...}``.
+        generator: its pictures follow, coarsest first, as in Fig. 5 of the paper.
+        device: of the answers.
+    """
+    items, labels = [], []
+    for tenth, pairs in tenths.items():
+        for pair in pairs:
+            items.append(test[pair])
+            labels.append(f"{tenth} tenth\n{'same' if items[-1]['same_camera'] else 'other'} camera")
+    return _round_colours(gallery(_columns(items, answers, generator, device), 2, labels))
+
+
+def _columns(
+    items: Sequence[dict],
+    answers: Mapping[str, Answer],
+    generator: Generator | None,
+    device: torch.device | str,
+) -> dict[str, Tensor]:
+    """Columns of a gallery, on the CPU: what is given, each answer, and all pictures of a generator."""
     batch = to_device(default_collate(items), device)
     with torch.inference_mode():
         columns = {name: answer(batch) for name, answer in answers.items()}
         if generator is not None:
             made = generator.transfer(batch["source_image"], batch["source_pose"], batch["target_pose"])
             columns |= dict(zip(_output_names(len(made.images)), made.images, strict=True))
-    labels = ["same camera" if item["same_camera"] else "other camera" for item in items]
-    return _round_colours(gallery(_given(batch) | _to_cpu(columns), row_labels=labels))
+    return _given(batch) | _to_cpu(columns)
 
 
 def _output_names(count: int) -> list[str]:
@@ -316,9 +382,7 @@ def make_deciles(
     blocks = []
     for tenth, pairs in decile_pairs(test, scores, rows).items():
         items = [test[pair] for pair in pairs]
-        batch = to_device(default_collate(items), device)
-        with torch.inference_mode():
-            columns = _given(batch) | _to_cpu({name: answer(batch)})
+        columns = _columns(items, {name: answer}, None, device)
         labels = [
             f"{scores[pair]:.3f}\n{'same' if item['same_camera'] else 'other'}\ncamera"
             for pair, item in zip(pairs, items, strict=True)
@@ -332,6 +396,12 @@ def make_deciles(
 # --- files --------------------------------------------------------------------------------------
 
 
+def summary(result: Evaluation, test: PersonPairs) -> dict:
+    """What ``metrics.json`` holds: ``{"test": what the pairs are, "metrics": {group: {answer: {metric: mean}}}}``."""
+    groups = {group: int(chosen.sum()) for group, chosen in result.groups.items()}
+    return {"test": {**test.description(), "groups": groups}, "metrics": result.means()}
+
+
 def write_reports(
     result: Evaluation,
     answers: Mapping[str, Answer],
@@ -343,7 +413,7 @@ def write_reports(
 ) -> list[Path]:
     """Write ``metrics.json``, ``table.md``, ``gallery.png`` and, of enough pairs, ``deciles.png``.
 
-    ``metrics.json`` is ``{"test": what the pairs are, "metrics": {group: {answer: {metric: mean}}}}``.
+    ``metrics.json`` is what :func:`summary` gives.
 
     Args:
         result: of ``answers`` and the references, on ``test``.
@@ -356,9 +426,7 @@ def write_reports(
     Returns:
         The files written.
     """
-    groups = {group: int(chosen.sum()) for group, chosen in result.groups.items()}
-    content = {"test": {**test.description(), "groups": groups}, "metrics": result.means()}
-    write_whole(folder / "metrics.json", json.dumps(content, indent=2) + "\n")
+    write_whole(folder / "metrics.json", json.dumps(summary(result, test), indent=2) + "\n")
     write_whole(folder / "table.md", markdown_table(result.table()) + "\n")
     columns = {"warp only": warp_only} | ({} if generator else dict(answers))
     pictures = {"gallery.png": make_gallery(columns, test, generator=generator, device=device)}
@@ -581,13 +649,9 @@ def _command(exported: Trained) -> tuple[str, str]:
 
 def _nearest_preset(preset: Preset) -> tuple[str, dict]:
     """The preset of the same system that differs least, and what differs: ``{"recipe.pairs": value of preset}``."""
-
-    def flat(values: Preset) -> dict:
-        return {f"{part}.{k}": v for part, fields in asdict(values).items() for k, v in fields.items()}
-
-    mine = flat(preset)
+    mine = settings(preset)
     found = {
-        name: {key: value for key, value in mine.items() if value != flat(other)[key]}
+        name: {key: value for key, value in mine.items() if value != settings(other)[key]}
         for name, other in PRESETS.items()
         if other.generator.system == preset.generator.system
     }

@@ -104,11 +104,18 @@ class Trainer:
             AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(cpu=kind == "cpu", mixed_precision=mixed_precision)
         self.device = self.accelerator.device
-        self.fused = self.device.type != "mps"
         system = SYSTEMS[preset.generator.system]
+        if system.staged and self.accelerator.num_processes > 1:
+            raise UserError(
+                f"{preset.generator.system} learns one part after the other, which several processes cannot yet do "
+                "together: train it in one process"
+            )
+        self.fused = self.device.type != "mps"
         self.scales = system.scales
         torch.manual_seed(seed)
         generator = make_generator(preset.generator).to(self.device)
+        for part in preset.recipe.frozen:
+            getattr(generator, part).requires_grad_(False)
         discriminator = MultiScaleDiscriminator(preset.discriminator, system.judged_scales)
         discriminator = discriminator.to(self.device, memory_format=torch.channels_last)
         self.averaged = AveragedModel(generator, multi_avg_fn=self._average)
@@ -118,7 +125,7 @@ class Trainer:
             for network in (generator, discriminator)
         )
         self.generator, self.discriminator = self.accelerator.prepare(generator, discriminator)
-        self.objective = Objective(preset.losses, system.judged, self.device)
+        self.objective = Objective(preset.losses, system.judged, self.device, system.staged)
         self.step, self.seconds = 0, 0.0
         self.start: Start | None = None
         self.unread: list[tuple[int, dict[str, Tensor]]] = []

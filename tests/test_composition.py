@@ -159,7 +159,7 @@ def test_the_additions_are_sdgans_alone_and_the_paper_has_none():
         added = config.composition, losses.head_weight, losses.feature_weight, losses.ssim_weight
         large = config.lookup, config.blocks, config.levels
         assert all(large) if name == "sdgan-large" else not any(large)
-        if name in ("sdgan", "sdgan-large"):
+        if name in ("sdgan", "sdgan-flat", "sdgan-large"):
             assert all(added) and losses.silhouette_weight and losses.background_weight
         else:
             assert not (any(added) or losses.reads_masks)

@@ -369,6 +369,41 @@ def test_a_metric_of_sets_is_averaged_over_seeds_with_an_interval_over_the_same_
     assert result.means()["all"]["a@1"] == {"l1": 0, "kd_movenet": 4, "is": 5}
 
 
+def test_a_difference_is_taken_pair_by_pair_over_all_seeds():
+    def scores(*values):
+        return {metric: torch.tensor(values, dtype=torch.float64) for metric in METRICS}
+
+    values = {
+        "new@0": scores(3, 4, 7, math.nan),
+        "new@1": scores(5, 6, 9, math.nan),
+        "old@0": scores(1, 3, 3, 1),
+        "old@1": scores(1, 1, 3, 1),
+    }
+    sets = {
+        "new@0": OfSet(5.0, torch.tensor([5.0, 7.0])),
+        "new@1": OfSet(7.0, torch.tensor([7.0, 9.0])),
+        "old@0": OfSet(1.0, torch.tensor([2.0, 3.0])),
+        "old@1": OfSet(2.0, torch.tensor([2.0, 1.0])),
+    }
+    of_sets = {"all": {name: {"kd_movenet": found} for name, found in sets.items()}}
+    result = Evaluation(values, torch.zeros(4, dtype=torch.bool), ("p", "p", "q", "q"), of_sets)
+    found = result.difference("new", "old")["all"]["fg_ssim"]
+    # Seeds' means pair by pair: 4, 5, 8 against 1, 2, 3; differences 3, 3, 5.
+    assert found.mean == pytest.approx(11 / 3) and (found.low, found.high) == (3, 5)
+    # Means of new's seeds 14/3 and 20/3, spread sqrt(2); of old's 2 and 1.5, spread sqrt(1/8).
+    assert found.spread == pytest.approx(math.sqrt(2 + 1 / 8))
+    back = result.difference("old", "new")["all"]["fg_ssim"]
+    assert (back.mean, back.low, back.high) == (-found.mean, -5, -3) and back.spread == found.spread
+    of_set = result.difference("new", "old")["all"]["kd_movenet"]
+    assert (of_set.mean, of_set.low, of_set.high) == (4.5, 4, 6)  # redrawn: 6, 8 against 2, 2
+    assert of_set.spread == pytest.approx(math.sqrt(2 + 1 / 2))
+    assert math.isnan(result.difference("new", "old")["all"]["lpips"].mean)  # not measured
+    alone = Evaluation(
+        {k: v for k, v in values.items() if k != "old@1"}, result.same_camera, result.identities
+    )
+    assert math.isnan(alone.difference("new", "old")["all"]["l1"].spread)
+
+
 def test_an_interval_of_two_persons_is_the_one_worked_out_by_hand():
     """Draws of two persons from (a: mean 1 of 3 pairs, b: mean 5 of 1): aa 1/4, ab 1/2, bb 1/4; ab gives 8/4 = 2."""
     values, people = torch.tensor([0.0, 1.0, torch.nan, 2.0, 5.0]), ["a", "a", "a", "a", "b"]

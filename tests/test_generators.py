@@ -25,14 +25,14 @@ def test_pictures_of_every_scale(system, size, batch):
     generator = make_generator(GeneratorConfig(system, **SMALL))
     source, target = standing(batch, size), standing(batch, size, seed=1)
     made = generator.transfer(torch.rand(batch, 3, *size) * 2 - 1, source, target)
-    factors = SCALES if system == "sdgan" else (1,)
+    factors = SYSTEMS[system].scales
     assert [tuple(i.shape) for i in made.images] == [(batch, 3, size[0] // f, size[1] // f) for f in factors]
     assert made.image is made.images[-1]
     assert all(i.abs().max() <= 1 for i in made.images)
 
 
 def test_the_paper_preset_has_the_papers_channels():
-    for system in SYSTEMS:
+    for system in SYSTEMS.keys() - {"pg2"}:  # PG2 has a paper of its own
         assert PRESETS[f"{system}-paper"].generator.channels == (64, 128, 256, 512, 512, 512)
 
 
@@ -93,6 +93,32 @@ def test_the_code_that_is_up_sampled_is_the_pose_streams():
 
 def test_pose_upsampler_doubles_per_step():
     assert PoseUpsampler(32, 4, 3)(torch.randn(2, 32, 4, 2)).shape == (2, 4, 32, 16)
+
+
+def test_without_stacking_one_decoder_leads_to_one_picture_and_nothing_else_changes():
+    """What `sdgan` has besides are the heads and up-samplers of the smaller scales; the rest is weight for weight."""
+    additions = {"composition": True, "lookup": True, "blocks": 1}
+    flat, stacked = (
+        make_generator(GeneratorConfig(s, **SMALL, **additions)) for s in ("sdgan-flat", "sdgan")
+    )
+    assert [len(decoder) for decoder in flat.decoders] == [4] and len(flat.ups) == len(flat.heads) == 1
+    named = {
+        "decoders.0.2.": "decoders.1.0.",
+        "decoders.0.3.": "decoders.2.0.",
+        "ups.0.": "ups.2.",
+        "heads.0.": "heads.2.",
+    }
+    ours, theirs = flat.state_dict(), stacked.state_dict()
+    for name in ours:
+        old = next((prefix for prefix in named if name.startswith(prefix)), "")
+        ours[name] = theirs.pop(named.get(old, "") + name.removeprefix(old))
+    assert {name[:8] for name in theirs} == {"ups.0.la", "ups.1.la", "heads.0.", "heads.1."}
+    flat.load_state_dict(ours)
+    size = (64, 64)
+    given = torch.rand(2, 3, *size) * 2 - 1, standing(2, size), standing(2, size, seed=1)
+    for generator in (flat.eval(), stacked.eval()):
+        torch.nn.init.normal_(generator.lookup.out.weight, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(flat.transfer(*given).image, stacked.transfer(*given).image)
 
 
 @pytest.mark.parametrize("system", ["deformable", "sdgan"])
