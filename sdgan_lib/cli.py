@@ -34,7 +34,7 @@ class Train:
     """what to train: a preset sized for a laptop, or at the paper's width (…-paper)"""
     data: Annotated[Path | None, _else("data/people")] = None
     """folder of the data set"""
-    name: Annotated[str | None, _else("that of the system")] = None
+    name: Annotated[str | None, _else("that of the system, or fine-tuned")] = None
     """name of the run, whose folder is runs/NAME"""
     minutes: Annotated[float | None, _else("10")] = None
     """minutes of training"""
@@ -51,7 +51,11 @@ class Train:
     resume: bool = False
     """go on from the run's last checkpoint, with the run's own choices; an option that contradicts them is refused"""
     start_from: Path | None = None
-    """trained generator (checkpoint.pt or .safetensors) to train further, for your own data, say"""
+    """trained generator (checkpoint.pt or .safetensors) to train further, by its own preset unless --system says
+    another"""
+    fine_tune: bool = False
+    """learn one person from a dozen pictures (see frames): a hundred steps from the shipped generator, unless
+    --start-from, --steps or --minutes say otherwise"""
     device: Device = "auto"
     """where to train"""
     mixed_precision: Literal["auto", "no", "fp16", "bf16"] = "auto"
@@ -66,17 +70,18 @@ class Train:
     """evaluate afterwards"""
 
     def run(self) -> int:
-        from sdgan_lib.checkpoints import load_checkpoint, preset_from_dict
+        from sdgan_lib.checkpoints import load_checkpoint, preset_from_dict, read_trained
         from sdgan_lib.datasets import PersonPairs
         from sdgan_lib.estimation import load_estimator
         from sdgan_lib.evaluation import held_out
-        from sdgan_lib.presets import PRESETS
+        from sdgan_lib.presets import FINE_TUNING_STEPS, PRESETS
         from sdgan_lib.reports import too_few_for_tenths
         from sdgan_lib.training import CHECKPOINT, Budget, train
 
         self.check_numbers()
         folder = self.runs / self.checked_name()
         budget, data, seed = None, self.data or PEOPLE, self.seed or 0
+        start = self.start_from or (SHIPPED if self.fine_tune and not self.resume else None)
         if self.resume:
             state = load_checkpoint(folder / CHECKPOINT)
             preset = preset_from_dict(state["preset"])
@@ -84,6 +89,10 @@ class Train:
             data = self.data or Path(state["data"].get("root", PEOPLE))
         else:
             preset = PRESETS[self.system or "sdgan"]
+            if start is not None and self.system is None:
+                preset = read_trained(start).preset
+            if self.fine_tune:
+                preset = preset.fine_tuned()
             if self.width is not None:
                 preset = preset.with_width(self.width)
             changes = {"batch_size": self.batch_size, "pairs": self.pairs}
@@ -91,6 +100,8 @@ class Train:
             preset = replace(preset, recipe=replace(preset.recipe, **changes))
         if self.minutes is not None or self.steps is not None:
             budget = Budget(self.minutes or 10.0, self.steps)
+        elif self.fine_tune and not self.resume:
+            budget = Budget(steps=FINE_TUNING_STEPS)
         people = PersonPairs(data, "train", pairs=preset.recipe.pairs, masks=preset.losses.reads_masks)
         if self.evaluate:  # a fault of the test split, or of the estimator, is told before hours of training
             load_estimator()
@@ -105,7 +116,7 @@ class Train:
             device=self.device,
             mixed_precision=self.mixed_precision,
             resume=self.resume,
-            start=self.start_from,
+            start=start,
             checkpoint_minutes=self.checkpoint_minutes,
             workers=self.workers,
         )
@@ -133,7 +144,7 @@ class Train:
 
     def checked_name(self) -> str:
         """The run's name, which is that of a folder in ``runs``; raises a UserError for anything else."""
-        name = self.name or self.system or "sdgan"
+        name = self.name or ("fine-tuned" if self.fine_tune else self.system or "sdgan")
         if name in (".", "..") or not name.isprintable() or any(c in name for c in '/\\:*?"<>|'):
             raise UserError(
                 f"--name {name}: the name of one folder in {self.runs} is wanted, without separators; choose the place "
@@ -449,6 +460,28 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Studio:
+    """Open the pose studio in a browser, for the people of this machine; until Ctrl-C (needs .[notebooks])."""
+
+    checkpoint: Path = SHIPPED
+    """trained generator"""
+    data: Path = PEOPLE
+    """folder of the data set that has the people to start with"""
+    port: int = 0
+    """port on 127.0.0.1; 0: a free one"""
+    visitors: int = 4
+    """how many may be there at a time; each takes some 500 MB"""
+    open_browser: bool = True
+    """open the page in a browser"""
+
+    def run(self) -> int:
+        from sdgan_lib.studio.serve import serve
+
+        serve(self.checkpoint, self.data, self.port, self.visitors, self.open_browser)
+        return 0
+
+
+@dataclass(frozen=True)
 class Card:
     """Write the card of an exported generator, from what the file holds: data, recipe, metrics, digest."""
 
@@ -475,6 +508,30 @@ class Check:
         from sdgan_lib.datasets import check
 
         return check(self.data)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Make a data set of your own photos of one person; train --fine-tune then learns that person."""
+
+    photos: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER|FILE ...")]
+    """photos of one person, from head to foot, in different poses; a dozen is a good number; they stay as they are"""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """folder of the data set, new or empty"""
+    hold_out: int = 3
+    """how many pictures are kept from training, to evaluate on; at least 2"""
+
+    def run(self) -> int:
+        from sdgan_lib.datasets import check
+        from sdgan_lib.frames import make_frames
+
+        problems: list = []
+        used = make_frames(self.photos, self.out, self.hold_out, problems.append)
+        for problem in problems:
+            print("left out:", problem)
+        for split, photos in used.items():
+            print(f"{split}: {printable(', '.join(path.name for path in photos))}")
+        return check(self.out)
 
 
 @dataclass(frozen=True)
@@ -508,8 +565,10 @@ def main(arguments: list[str] | None = None) -> int:
             "animate": Animate,
             "export": Export,
             "page": Page,
+            "studio": Studio,
             "card": Card,
             "check": Check,
+            "frames": Frames,
             "doctor": Doctor,
         },
         prog="python -m sdgan_lib",

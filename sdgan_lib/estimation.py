@@ -13,6 +13,7 @@ pictures have theirs.
 
 import hashlib
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -672,6 +673,56 @@ def crop_to_model(picture: Image.Image, pose: Tensor, size: tuple[int, int] = TR
     within = crop.to(pose)
     outside = ((within < -0.5) | (within >= within.new_tensor([width, height]) - 0.5)).any(-1)
     return Cropped(_cut(picture, crop), within.masked_fill(outside[:, None], torch.nan), crop)
+
+
+def crop_people(
+    picture: Image.Image, size: tuple[int, int] = TRAINED, estimator: PoseEstimator | None = None
+) -> list[Cropped]:
+    """The people of a photograph, each as :func:`crop_to_model` cuts them out, the largest and most certain first.
+
+    Who shows neither torso nor head to measure by is left out.
+
+    Args:
+        picture: RGB, of any size.
+        size: (height, width) of the pictures to make.
+        estimator: as for :func:`find_people`.
+    """
+    found = []
+    for person in find_people(picture, estimator):
+        with suppress(UserError):
+            found.append(crop_to_model(picture, person.pose, size))
+    return found
+
+
+def whole_photo(picture: Image.Image, size: tuple[int, int] = TRAINED) -> Cropped:
+    """The whole of a photograph with a standing skeleton in its middle, to be put where the body is by hand.
+
+    Args:
+        picture: RGB, of any size; what it lacks to the form of ``size`` is filled with its outermost pixels.
+        size: (height, width) of the picture to make.
+    """
+    height, width = size
+    small = picture.copy()
+    small.thumbnail((8 * max(size), 8 * max(size)))
+    scale = min(height / small.height, width / small.width)
+    left, top = (small.width - width / scale) / 2, (small.height - height / scale) / 2
+    shrunk = small.width / picture.width
+    crop = Crop(left / shrunk, top / shrunk, scale * shrunk, size)
+    return Cropped(_cut(small, Crop(left, top, scale, size)), template(size), crop)
+
+
+STANDING = (
+    *((0, -0.3), (0, -0.21), (-0.07, -0.21), (-0.1, -0.1), (-0.12, 0), (0.07, -0.21), (0.1, -0.1), (0.12, 0)),
+    *((-0.05, 0.02), (-0.05, 0.2), (-0.05, 0.38), (0.05, 0.02), (0.05, 0.2), (0.05, 0.38)),
+    *((-0.018, -0.32), (0.018, -0.32), (-0.04, -0.31), (0.04, -0.31)),
+)
+"""A person who stands and faces us: (x, y) of the 18 joints from the picture's middle, in heights of the picture."""
+
+
+def template(size: tuple[int, int] = TRAINED) -> Tensor:
+    """A standing person in the middle of a picture of (height, width), all joints there: ``[18, 2]``."""
+    height, width = size
+    return torch.tensor([(width - 1) / 2, (height - 1) / 2]) + height * torch.tensor(STANDING)
 
 
 def _cut(picture: Image.Image, crop: Crop) -> Tensor:

@@ -290,9 +290,8 @@ class Evaluation:
 
     def _estimate_set(self, answers: Sequence[str], metric: str, group: str) -> Estimate:
         found = [self._sets(group, answer)[metric] for answer in answers]
-        redrawn = _redrawn(found)
         values = torch.tensor([of_set.value for of_set in found], dtype=torch.float64)
-        return _over_seeds(values, _ends(redrawn) if len(redrawn) else ())
+        return _over_seeds(values, _defined_ends(_redrawn(found)))
 
     def difference(self, one: str, other: str) -> dict[str, dict[str, Estimate]]:
         """How much more one system reaches than another, ``{group: {metric: estimate}}``, on the same people.
@@ -319,8 +318,7 @@ class Evaluation:
                     [self._sets(group, answer)[metric] for answer in of] for of in (first, second)
                 )
                 a, b = (torch.tensor([of_set.value for of_set in of]) for of in (mine, theirs))
-                redrawn = _redrawn(mine) - _redrawn(theirs)
-                ends = _ends(redrawn) if len(redrawn) else ()
+                ends = _defined_ends(_redrawn(mine) - _redrawn(theirs))
                 mean = (a.mean() - b.mean()).item()
                 found[group][metric] = Estimate(mean, math.hypot(_spread(a), _spread(b)), *ends)
         return found
@@ -336,6 +334,12 @@ def _spread(values: Tensor) -> float:
 
 def _redrawn(seeds: Sequence[OfSet]) -> Tensor:
     return torch.stack([of_set.redrawn for of_set in seeds]).mean(0)
+
+
+def _defined_ends(redrawn: Tensor) -> tuple[float, ...]:
+    """The interval's ends; a value is undefined where one person alone was drawn, of two or three."""
+    redrawn = redrawn[~redrawn.isnan()]
+    return _ends(redrawn) if len(redrawn) else ()
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:

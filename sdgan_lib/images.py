@@ -115,16 +115,22 @@ def encode_gif(frames: np.ndarray, frames_per_second: float = 8, scale: int = 1)
     return buffer.getvalue()
 
 
-def opened(path: str | Path) -> Image.Image:
+def opened(path: str | Path, content: bytes | None = None) -> Image.Image:
     """A picture file whose header has been read, to be used in a ``with``; :func:`decode` reads its pixels.
+
+    Args:
+        path: the file.
+        content: its bytes where they have come another way than from the disk; ``path`` only names it in faults then.
 
     Raises:
         UserError: there is no such file, it is no picture of the :data:`READABLE` formats, it is damaged, or has more
             than :data:`PIXEL_LIMIT` pixels.
     """
-    refuse_device(path)
+    if content is None:
+        refuse_device(path)
     with _told(path):
-        image = Image.open(path)
+        image = Image.open(path if content is None else io.BytesIO(content))
+    image.filename = str(path)
     if image.format in READABLE and image.width * image.height <= PIXEL_LIMIT:
         return image
     image.close()
@@ -145,7 +151,9 @@ def _told(path: str | Path) -> Iterator[None]:
     except Exception as error:  # a damaged file makes Pillow raise anything
         if isinstance(error, OSError) and error.errno is not None:
             raise UserError(explain(error, path)) from error
-        reason = str(error).replace(f" {str(path)!r}", "") or type(error).__name__
+        reason = (
+            str(error).replace(f" {str(path)!r}", "").partition(" <_io.BytesIO")[0] or type(error).__name__
+        )
         message = f"the picture cannot be read, it is truncated or not a picture ({reason})"
         raise UserError(Problem(Path(path), message, "copy it again, or save it as JPEG or PNG")) from error
 

@@ -18,7 +18,7 @@ from sdgan_lib.datasets import Split, open_split
 from sdgan_lib.errors import Problem, UserError
 from sdgan_lib.estimation import TRAINED, crop_to_model, find_person
 from sdgan_lib.files import working_folder, write_whole
-from sdgan_lib.generators import Generator
+from sdgan_lib.generators import Generator, TwoStreamGenerator
 from sdgan_lib.images import (
     FASTEST,
     check_writable,
@@ -32,9 +32,13 @@ from sdgan_lib.images import (
     upright_size,
     write_picture,
 )
+from sdgan_lib.inputs import make_inputs
 from sdgan_lib.motion import find_sequence, fit_poses, read_poses
+from sdgan_lib.plotting import attention_picture, heatmap_overlay
 from sdgan_lib.pose import check_pose, rescale_pose
 from sdgan_lib.protocol import misplaced, read_pose
+from sdgan_lib.systems import SYSTEMS
+from sdgan_lib.warping import warp_image
 
 LARGEST = 512 * 512
 """Pixels of the largest picture that is generated; more takes gigabytes, and no system is trained at such a size."""
@@ -84,6 +88,46 @@ def render_png(generator: Generator, source_image: Tensor, source_pose: Tensor, 
     with torch.inference_mode():
         picture = generator.transfer(*batch).image
     return encode_png(to_uint8(picture)[0])
+
+
+def look_inside(
+    generator: Generator, source_image: Tensor, source_pose: Tensor, target_pose: Tensor
+) -> dict[str, np.ndarray]:
+    """What a generator is given and what it makes on the way to its picture, each as a picture to look at.
+
+    One forward pass, the one that makes the picture itself: ``"full size"`` is what :func:`render_png` gives.
+
+    Args:
+        generator, source_image, source_pose, target_pose: as for :func:`render_png`.
+
+    Returns:
+        label -> uint8 ``[h, w, 3]``, in this order, without those that a system does not have: ``"heat maps"`` of the
+        target pose, each in its joint's colour; ``"warped source"``, the answer without a network
+        (:func:`sdgan_lib.warping.warp_image`); one per scale, ``"1/4 of the size"``, ``"1/2 of the size"``, ``"full
+        size"``; ``"attention"`` at full size (:func:`sdgan_lib.plotting.attention_picture`); ``"silhouette"``, white
+        where the person is put before the ``"background"``.
+
+    Raises:
+        ValueError: for a size or shape that the generator does not take.
+    """
+    device = next(generator.parameters()).device
+    batch = (x.contiguous().to(device)[None] for x in (source_image, source_pose, target_pose))
+    with torch.inference_mode():
+        inputs = make_inputs(*batch, generator.config.background)
+        made = generator(inputs)
+        black = np.zeros((*inputs.size, 3), np.uint8)
+        pictures = {"heat maps": heatmap_overlay(black, inputs.target_heatmaps[0])}
+        if isinstance(generator, TwoStreamGenerator):
+            pictures["warped source"] = to_uint8(warp_image(inputs.source_image, inputs.warps)[0])
+        for factor, image in zip(SYSTEMS[generator.config.system].scales, made.images, strict=True):
+            pictures["full size" if factor == 1 else f"1/{factor} of the size"] = to_uint8(image[0])
+        if made.attention:
+            pictures["attention"] = attention_picture(made.attention[-1][0])
+        if made.background is not None:
+            person = made.background.target_logits[-1][0].sigmoid()
+            pictures["silhouette"] = to_uint8((2 * person - 1).expand(3, -1, -1))
+            pictures["background"] = to_uint8(made.background.picture[0])
+    return pictures
 
 
 def generate(

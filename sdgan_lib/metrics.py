@@ -329,6 +329,11 @@ def kernel_distance(features: Tensor, targets: Tensor, people: Tensor) -> Tensor
     below 0. Pictures of one person, a picture and its own target among them, resemble each other; so only pictures of
     different people are compared, which makes the estimate one over people, and 0 that of a perfect copy.
 
+    Why not a Fréchet distance alone, on MoveNet's features of 500 held-out pairs of 50 people: of the shipped generator
+    it is 2.2, and 4.3 where only a quarter of the people are taken; between real pictures of one half of the people and
+    of the other it is 4.7. The kernel distance (times 1000) is 1.3 (95 %: 0.9 to 1.9), with a quarter of the people 1.0
+    (0.3 to 2.2), and -0.1 between the halves; a blur of one pixel has 7.7, noise of 0.1 has 29.
+
     Args:
         features: ``[N, D]``.
         targets: ``[N, D]``, row by row those of the same pairs.

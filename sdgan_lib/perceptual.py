@@ -112,5 +112,5 @@ def _weights_of(url: str) -> Iterator[None]:
             )
         ) from error
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        message = f"damaged, or not the weights of {url}: {str(error).partition(chr(10))[0]}"
+        message = f"damaged, or not the weights of {url}: {' '.join(str(error).split())}"
         raise UserError(Problem(path, message, "remove it and let it be fetched, or get it anew")) from error

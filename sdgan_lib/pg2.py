@@ -15,19 +15,12 @@ CODE = 64
 """Numbers into which it puts the whole picture, as in the published code."""
 
 
-def _resized(features: Tensor, size: tuple[int, int]) -> Tensor:
-    """``features`` ``[B, C, h, w]`` at another size, interpolated; of that size already, they are left alone."""
-    if tuple(features.shape[-2:]) == tuple(size):
-        return features
-    return F.interpolate(features, size, mode="bilinear", align_corners=False)
-
-
 class Bottleneck(nn.Module):
     """Two fully connected layers, by way of :data:`CODE` numbers: what is anywhere can go everywhere.
 
     A convolution sees its neighbourhood only; a person whose pose changes moves farther. Features
-    ``[B, in_channels, h, w]`` give ``[B, out_channels, h, w]``. They are read and written on a :data:`GRID` of fixed
-    size, so that pictures of other sizes than 128x64 will do.
+    ``[B, in_channels, h, w]`` give ``[B, out_channels, h, w]``. They are brought to a :data:`GRID` of fixed size and
+    back, which changes nothing at 128x64 pixels and lets other sizes in.
     """
 
     def __init__(self, in_channels: int, out_channels: int):
@@ -41,11 +34,12 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return _resized(self.layers(_resized(x, GRID)), x.shape[-2:])
+        code = self.layers(F.interpolate(x, GRID, mode="bilinear"))
+        return F.interpolate(code, x.shape[-2:], mode="bilinear")
 
 
 class ConvolutionBlock(nn.Module):
-    """Two 3x3 convolutions beside an unchanged path: ``[B, channels, h, w]`` to the same shape, none of it normed."""
+    """Two 3x3 convolutions beside an unchanged path: ``[B, channels, h, w]`` to the same shape, not normalised."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -102,30 +96,28 @@ class ResidualUNet(nn.Module):
 
 
 class PG2Generator(Generator):
-    """Pose Guided Person Image Generation (Ma et al., 2017), in two stages of one run.
+    """Pose Guided Person Image Generation (Ma et al., 2017), both of its stages in one run.
 
-    Stage I (their section 3.1) makes a coarse picture of the source picture ⊕ the target's heat maps, by a U-Net of
-    residual blocks with a fully connected layer at its bottom, and learns from the L1 term alone, in which the person
-    counts for more (``LossConfig.person_weight``). Stage II (section 3.2) is told the source picture ⊕ the coarse one
-    and makes a difference map that is added to the latter: a U-Net two levels shallower, without a fully connected
-    layer, that learns from the same L1 term and from a discriminator, while stage I stands still. When the one ends
-    and the other begins is ``Recipe.adversarial_start``; until then the difference is zero.
+    Stage I (section 3.1) makes a coarse picture from the source picture ⊕ the target's heat maps, by a U-Net with a
+    fully connected bottleneck. It learns from the L1 term alone, in which the person counts for more
+    (``LossConfig.person_weight``). Stage II (section 3.2) reads the source picture ⊕ the coarse one and makes a
+    difference map, which is added to the latter; its U-Net is two levels shallower and has no bottleneck. It learns
+    from the same L1 term and from a discriminator of (source, refined) pairs, while stage I stands still. At
+    ``Recipe.adversarial_start`` the one ends and the other begins; until then the difference is zero.
 
-    Channels of level i are ``width * (i + 1)``, as in the published code (``levels`` has its say). What is not as in
-    the paper, and why:
+    The architecture is that of section 3.3: 3x3 convolutions and ReLU, neither normalised nor with dropout, ``width *
+    (i + 1)`` channels at level i unless ``levels`` says otherwise. What is not as in the paper, and why:
 
-    - Pictures are kept in [-1, 1], the coarse one by a hyperbolic tangent and the refined one by clamping; the
-      published code clamps what it writes to a file.
-    - The fully connected layer reads a grid of fixed size, else one network could not be trained at two sizes.
-    - The discriminator is that of the other systems: it judges patches instead of the whole, and is told the poses
-      besides the source picture. Systems are compared, not discriminators.
-    - So is the weight of a pixel: of the body regions instead of a dilated skeleton (they cover a third of a picture
-      instead of a quarter; :func:`sdgan_lib.metrics.pose_mask` is the latter).
-    - Heat maps are Gaussians as everywhere here, not discs of 4 pixels.
-    - Learning rates fall within each stage. Theirs stay as they are, for some 36,000 steps.
+    - Pictures are kept in [-1, 1], the coarse one by tanh, the refined one by clamping.
+    - The bottleneck's grid has a fixed size, so that pictures of any size can be made and trained on.
+    - Stage II's blocks are residual, as those of stage I are: one network serves both.
+    - The discriminator is the other systems', which judges patches, not the whole, and is told the poses besides; so
+      are the heat maps, Gaussians instead of discs, and the L1 term's mask: body regions, a third of a picture,
+      instead of a dilated skeleton (:func:`sdgan_lib.metrics.pose_mask`), a quarter. Generators are compared.
+    - Learning rates fall within each stage where the recipe has them fall; the paper's stay.
 
-    Where the published code departs from the paper, the paper was followed: there stage I learns from the plain L1
-    term, and the discriminator sees single pictures, the source among the false ones, instead of pairs.
+    Where the authors' code departs from their paper, the paper is followed: there stage I learns from the plain L1
+    term, and the discriminator sees single pictures, the source among the false ones.
     """
 
     def __init__(self, config: GeneratorConfig):

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from sdgan_lib.images import encode_gif, to_uint8
-from sdgan_lib.pose import JOINTS, SKELETON, check_pose, rescale_pose, visible
+from sdgan_lib.pose import JOINTS, LIMBS, SKELETON, check_pose, rescale_pose, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 ORANGE, SKY_BLUE, GREEN = (230, 159, 0), (86, 180, 233), (0, 158, 115)
 BLUE, VERMILION, PURPLE = (0, 114, 178), (213, 94, 0), (204, 121, 167)
+GREY = (96, 96, 96)
 PAPER = (246, 246, 244)  # the plain ground of pose pictures
 
 _SIDES = {"R": (VERMILION, ORANGE), "L": (BLUE, SKY_BLUE)}  # (arm and face, leg)
@@ -35,6 +36,14 @@ JOINT_COLOURS = tuple(
     _SIDES[name[0]][name[1:] in ("hip", "kne", "ank")] if name[0] in _SIDES else GREEN for name in JOINTS
 )
 """Colour of each joint; a bone has the colour of its second, outer joint."""
+
+_LIMB_COLOURS = tuple(
+    tuple(round(c * (0.6 if name.endswith(("shin", "forearm")) else 1)) for c in JOINT_COLOURS[far])
+    for name, (_, far) in LIMBS.items()
+)
+CANDIDATE_COLOURS = (PURPLE, GREEN, *_LIMB_COLOURS, GREY, WHITE)
+"""Colour of each candidate of the attention: torso, head, the limbs as their bones (shins and forearms darker),
+background, new paint."""
 
 HOUSE_STYLE = {
     "figure.dpi": 100,
@@ -120,6 +129,22 @@ def heatmap_overlay(image: Picture, heatmaps: Tensor) -> np.ndarray:
     grey = base.mean(2, keepdims=True, dtype=np.float32)
     alpha = 0.85 * strength.numpy()[..., None]
     return (grey * (1 - alpha) + colours * alpha).round().astype(np.uint8)
+
+
+def attention_picture(shares: Tensor) -> np.ndarray:
+    """Which candidate each pixel takes: their colours (:data:`CANDIDATE_COLOURS`) mixed as the attention mixes them.
+
+    Args:
+        shares: ``[12, h, w]`` in [0, 1], as :attr:`sdgan_lib.inputs.Generated.attention` holds them, of one picture.
+
+    Returns:
+        uint8 ``[h, w, 3]``.
+    """
+    if shares.ndim != 3 or len(shares) != len(CANDIDATE_COLOURS):
+        raise ValueError(f"shares must have shape [12, h, w], of one picture, got {list(shares.shape)}")
+    colours = np.array(CANDIDATE_COLOURS, dtype=np.float32)
+    mixed = np.tensordot(shares.detach().float().cpu().numpy(), colours, (0, 0))
+    return mixed.round().clip(0, 255).astype(np.uint8)
 
 
 def beside(*pictures: Picture, gap: int = 2) -> np.ndarray:

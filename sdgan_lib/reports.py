@@ -50,8 +50,9 @@ one camera, where the data set has masks; fill_source is the floor that has to b
 speckle: stray pixels per 10,000; good is the target's own, a blur has none.
 mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead."""
 
-SET_NOTES = """kd_movenet: kernel distance x 1000 between the features that the pose estimator has of all
-these pictures and of their targets: 0 if nothing tells the two sets apart.
+SET_NOTES = """\
+kd_movenet: kernel distance (x 1000) between what the pose estimator sees in all these
+pictures and in their targets: 0 where nothing tells the two sets apart, whoever is who.
 lpips, fid, kid (x 1000): lower is better; is, mask_is: higher is better."""
 
 TWO_DIGITS = ("speckle", "kd_movenet", "fd_movenet", "fid", "kid", "is", "mask_is")

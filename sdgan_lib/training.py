@@ -114,6 +114,8 @@ class Trainer:
         self.scales = system.scales
         torch.manual_seed(seed)
         generator = make_generator(preset.generator).to(self.device)
+        for part in preset.recipe.frozen:
+            getattr(generator, part).requires_grad_(False)
         discriminator = MultiScaleDiscriminator(preset.discriminator, system.judged_scales)
         discriminator = discriminator.to(self.device, memory_format=torch.channels_last)
         self.averaged = AveragedModel(generator, multi_avg_fn=self._average)

@@ -160,7 +160,11 @@ class Brightest(torch.nn.Module):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self, square):
+    def backbone(self, square):
+        return [square]
+
+    def maps(self, features):
+        square = features[-1]
         light = (square[:, 0] + 1).double()
         size = square.shape[-1]
         centre = (torch.arange(size).double() + 0.5) / size
@@ -228,6 +232,24 @@ def test_the_neck_is_the_middle_of_the_shoulders_as_certain_as_the_lesser(estima
     torch.testing.assert_close(found.pose[:, JOINT["neck"]], found.pose[:, shoulders].mean(1))
     assert torch.equal(found.scores[:, JOINT["neck"]], found.scores[:, shoulders].amin(1))
     assert sorted([*COUNTED, JOINT["neck"]]) == list(range(18)) and len(MOVENET_JOINTS) == 17
+
+
+def test_a_look_gives_the_pose_and_what_was_seen_in_one_pass(estimator):
+    pictures = held_out(2)[0]
+    pictures = torch.cat([pictures, pictures.roll(1, -1)])  # both a pixel further right
+    passes = []
+    hook = estimator.network.backbone.register_forward_hook(
+        lambda _, given, made: passes.append((given, made))
+    )
+    pose, scores, seen = estimator.look(pictures)
+    hook.remove()
+    assert len(passes) == 4 and seen.shape == (4, 1280)
+    for (square,), features in passes:
+        assert torch.isin(features[-1].mean((2, 3)), seen).all() and square.shape == (1, 3, 256, 256)
+    found = estimator(pictures)
+    assert torch.equal(found.pose, pose) and torch.equal(found.scores, scores)
+    apart = torch.cdist(seen, seen)
+    assert apart[0, 2] < 0.3 * apart[0, 1] and apart[1, 3] < 0.3 * apart[0, 1]  # each the nearer to its own
 
 
 def test_a_picture_gets_the_same_pose_whatever_stands_beside_it(estimator, monkeypatch):

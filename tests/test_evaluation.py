@@ -8,6 +8,7 @@ import pytest
 import torch
 from figures import STANDING, copy_people
 from PIL import Image
+from torchvision.transforms.functional import gaussian_blur
 
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.errors import UserError
@@ -31,7 +32,7 @@ from sdgan_lib.evaluation import (
 )
 from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.images import to_uint8
-from sdgan_lib.metrics import METRICS, image_metrics, pose_mask, speckle
+from sdgan_lib.metrics import HIGHER_IS_BETTER, METRICS, image_metrics, kernel_distance, pose_mask, speckle
 from sdgan_lib.protocol import identity
 
 
@@ -202,9 +203,36 @@ def test_joints_are_looked_for_in_each_answers_own_pictures_and_once_in_each_pic
             assert values["pckh"] == pytest.approx(pckh(found, batch["target_pose"]).item(), abs=0.1), name
     # The generator's and the warp's pictures may differ in their last bit from batch to batch: they count once each.
     assert estimator.shown == len(different) < 4 * len(test)
+    of_targets = torch.stack([test[i]["target_image"].mean((1, 2)) for i in range(len(test))])
+    of_sources = torch.stack([test[i]["source_image"].mean((1, 2)) for i in range(len(test))])
+    for group, chosen in result.groups.items():
+        people = torch.tensor([result.identities.index(who) for who in result.people(chosen)])
+        sums, counts = kernel_distance(of_sources[chosen], of_targets[chosen], people)
+        found = result.sets[group]["copy_source"]["kd_movenet"]
+        assert found.value == pytest.approx(1000 * (sums.sum() / counts.sum()).item(), rel=1e-4)
+        assert result.means()[group]["copy_source"]["kd_movenet"] == found.value
+        assert result.means()[group]["target_itself"]["kd_movenet"] == pytest.approx(0, abs=1e-9)
+        assert result.sets[group]["fill_source"] == {}
     table = result.table()["all"]
+    assert math.isnan(table["fill_source"]["kd_movenet"].mean)
     assert 0 <= table["target_itself"]["pck"].low < table["target_itself"]["pck"].high <= 1
     assert len({values["pck"].mean for values in table.values()}) > 3
+
+
+def test_metrics_of_sets_of_one_pair_or_person_are_undefined_and_of_two_people_have_an_interval(people):
+    for count, defined in ((1, False), (3, False), (len(people[1]), True)):
+        test = some(people[1], count)
+        values = evaluate({"copy": copy_source}, test, estimator=Looking(), quiet=True).table()["all"]["copy"]
+        assert (len({identity(test.names[i]) for i in test.pairs[:, 0].tolist()}) == 2) is defined
+        assert math.isfinite(values["kd_movenet"].mean) is math.isfinite(values["kd_movenet"].low) is defined
+        assert math.isfinite(values["fd_movenet"].mean) is (count > 1)
+
+
+def test_pairs_laid_out_as_market_1501_without_masks_are_evaluated(make_dataset):
+    test = held_out(make_dataset(prefix="market", masks=False))
+    means = evaluate({"copy": copy_source}, test, estimator=Looking(), quiet=True).means()["all"]["copy"]
+    assert test.description()["identities"] == 2
+    assert {"uncovered_l1"} == set(METRICS) - set(means) and means["kd_movenet"] != 0
 
 
 def test_the_shipped_estimator_finds_the_joints_of_the_target_itself_and_few_elsewhere(people, tmp_path):
@@ -254,6 +282,51 @@ def test_a_data_set_without_test_pairs_is_told_with_the_way_to_train_without(mak
         held_out(root)
 
 
+RANKS = {  # best first; what is wrong with an order stands beside it
+    "fg_ssim": "copy blur shift_1 noise shift_2 other",  # a blur before a pixel's shift that nobody sees
+    "fg_l1": "copy blur shift_1 noise shift_2 other",  # likewise
+    "psnr": "copy blur shift_1 noise shift_2 other",  # likewise, and noise before a shift of two pixels
+    "mask_ssim": "copy blur shift_1 noise shift_2 other",  # likewise; see below for "other"
+    "pck": "copy blur noise other",  # shifts of a pixel or two are nothing to it
+    "kd_movenet": "copy shift_1 shift_2 blur noise",  # it does not know who ought to be where
+    "fd_movenet": "copy shift_1 shift_2 blur noise",
+}
+
+
+@pytest.mark.slow
+def test_what_each_metric_says_of_a_copy_a_shift_a_blur_noise_and_another_person():
+    """The same person a pixel further right is nearly right, a blurred one looks wrong, another one is wrong."""
+    test = some(PersonPairs("data/people", "test", pairs="all"), 8, step=125)
+    assert len({identity(test.names[i]) for i in test.pairs[:, 1].tolist()}) == 8
+    noise = 0.2 * torch.randn(1, 3, *test.size, generator=torch.Generator().manual_seed(0))
+
+    def shifted(pixels):
+        return lambda b: torch.nn.functional.pad(b["target_image"], (pixels, 0, 0, 0), "replicate")[
+            ..., :-pixels
+        ]
+
+    answers = {
+        "copy": target_itself,
+        "shift_1": shifted(1),
+        "shift_2": shifted(2),
+        "blur": lambda b: gaussian_blur(b["target_image"], [7, 7], [1.5, 1.5]),
+        "noise": lambda b: (b["target_image"] + noise).clamp(-1, 1),
+        "other": lambda b: b["target_image"].roll(1, 0),
+    }
+    result = evaluate(answers, test, estimator=load_estimator(), quiet=True)
+    table = result.table()["all"]
+    for metric, order in RANKS.items():
+        means = {name: table[name][metric].mean for name in order.split()}
+        ranked = sorted(means, key=means.get, reverse=HIGHER_IS_BETTER[metric])
+        assert ranked == order.split(), (metric, means)
+    assert table["other"]["mask_ssim"].mean > 0.65 > 0.3 > table["other"]["fg_ssim"].mean
+    for shift in ("shift_1", "shift_2"):
+        assert table[shift]["pck"].mean == pytest.approx(table["copy"]["pck"].mean, abs=0.05)
+    assert table["blur"]["speckle"].mean < 0.1 * table["copy"]["speckle"].mean
+    assert table["blur"]["kd_movenet"].low > 10 * table["shift_1"]["kd_movenet"].high
+    assert table["other"]["kd_movenet"].low < 0 < table["other"]["kd_movenet"].high
+
+
 # --- seeds and intervals --------------------------------------------------------------------------
 
 
@@ -279,6 +352,20 @@ def test_seeds_of_one_system_are_averaged_and_their_spread_told():
     assert [system_of(name) for name in ("a@0", "a-b@12", "me@home", "@1", "a")] == [
         "a", "a-b", "me@home", "@1", "a"
     ]  # fmt: skip
+
+
+def test_a_metric_of_sets_is_averaged_over_seeds_with_an_interval_over_the_same_people():
+    values = {name: {"l1": torch.zeros(2).double()} for name in ("a@0", "a@1", "b")}
+    redrawn = torch.arange(101).double()
+    of = {"a@0": OfSet(1.0, redrawn), "a@1": OfSet(4.0, redrawn.flip(0) + 3), "b": OfSet(2.0)}
+    sets = {"all": {name: {"kd_movenet": value, "is": OfSet(5.0)} for name, value in of.items()}}
+    result = Evaluation(values, torch.zeros(2, dtype=torch.bool), ("p", "q"), sets)
+    table = result.table()["all"]
+    a, b = table["a"]["kd_movenet"], table["b"]["kd_movenet"]
+    assert (a.mean, a.low, a.high) == (2.5, 51.5, 51.5) and a.spread == pytest.approx(math.sqrt(4.5))
+    assert b.mean == 2 and all(map(math.isnan, (b.spread, b.low, b.high)))
+    assert table["a"]["is"].mean == 5 and math.isnan(table["a"]["is"].low)
+    assert result.means()["all"]["a@1"] == {"l1": 0, "kd_movenet": 4, "is": 5}
 
 
 def test_a_difference_is_taken_pair_by_pair_over_all_seeds():

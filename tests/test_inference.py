@@ -12,12 +12,15 @@ from PIL import Image
 
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.generators import GeneratorConfig, make_generator
+from sdgan_lib.heatmaps import sigma_for
 from sdgan_lib.images import read_picture, to_uint8
-from sdgan_lib.inference import animate, find_picture, generate, render_png
+from sdgan_lib.inference import animate, find_picture, generate, look_inside, render_png
 from sdgan_lib.motion import WALK, fit_poses, read_poses
+from sdgan_lib.plotting import CANDIDATE_COLOURS, JOINT_COLOURS, attention_picture
 from sdgan_lib.pose import JOINT
 from sdgan_lib.protocol import write_pose
 from sdgan_lib.systems import SYSTEMS
+from sdgan_lib.warping import BACKGROUND, deformable_skip_reference, limb_warps
 
 PEOPLE, SHIPPED = "data/people", "data/checkpoints/sdgan.safetensors"
 
@@ -62,12 +65,75 @@ def test_every_system_and_size(system):
     with torch.no_grad():
         expected = to_uint8(generator.transfer(image[None], pose[None], target[None]).image)[0]
     np.testing.assert_array_equal(pixels(render_png(generator, image, pose, target)), expected)
+    seen = look_inside(generator, image, pose, target)
+    np.testing.assert_array_equal(seen.pop("full size"), expected)
+    of_system = {
+        "baseline": ["heat maps"],
+        "deformable": ["heat maps", "warped source"],
+        "sdgan": ["heat maps", "warped source", "1/4 of the size", "1/2 of the size", "attention"],
+    }
+    assert list(seen) == of_system[system]
+
+
+def test_attention_is_drawn_of_one_picture():
+    only_torso = torch.eye(12)[0, :, None, None].expand(-1, 4, 2)
+    assert (attention_picture(only_torso) == CANDIDATE_COLOURS[0]).all()
+    assert len(set(CANDIDATE_COLOURS)) == 12, "two candidates have one colour"
+    with pytest.raises(ValueError, match=r"\[12, h, w\]"):
+        attention_picture(only_torso[None])
 
 
 def test_a_size_that_the_generator_does_not_take(shipped, person):
     _, image, pose, target = person
-    with pytest.raises(ValueError, match="divisible by 16"):
-        render_png(shipped, image[:, :100], pose, target)
+    for make in (render_png, look_inside):
+        with pytest.raises(ValueError, match="divisible by 16"):
+            make(shipped, image[:, :100], pose, target)
+
+
+def heatmaps_by_hand(pose: torch.Tensor, height: int, width: int) -> np.ndarray:
+    """The strongest joint's colour at every pixel, faded by the distance to it."""
+    y, x = np.mgrid[:height, :width]
+    best, colours = np.zeros((height, width)), np.zeros((height, width, 3))
+    for (px, py), colour in zip(pose.tolist(), JOINT_COLOURS, strict=True):
+        strength = np.nan_to_num(np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * sigma_for(height) ** 2)))
+        colours[strength > best] = colour
+        best = np.maximum(best, strength)
+    return 0.85 * best[..., None] * colours
+
+
+def test_inside_the_shipped_generator(shipped, person):
+    _, image, pose, target = person
+    target = target + torch.rand(
+        18, 2, generator=torch.Generator().manual_seed(0)
+    )  # no pixel as near to two joints
+    seen = look_inside(shipped, image, pose, target)
+    height, width = image.shape[-2:]
+    with torch.no_grad():
+        made = shipped.transfer(image[None], pose[None], target[None])
+        warps = limb_warps(pose[None], target[None], height, width)
+        warped = deformable_skip_reference(image[None], warps, "priority")
+    shares = made.attention[-1][0].numpy()
+    mixed = sum(
+        share[..., None] * colour for share, colour in zip(shares, np.array(CANDIDATE_COLOURS), strict=True)
+    )
+    expected = {
+        "heat maps": heatmaps_by_hand(target, height, width),
+        "warped source": to_uint8(warped)[0],
+        "1/4 of the size": to_uint8(made.images[0])[0],
+        "1/2 of the size": to_uint8(made.images[1])[0],
+        "full size": pixels(render_png(shipped, image, pose, target)),
+        "attention": mixed,
+        "silhouette": np.repeat(255 * (1 - shares[BACKGROUND])[..., None], 3, 2),
+        "background": to_uint8(made.background.picture)[0],
+    }
+    assert list(seen) == list(expected)
+    for label, array in expected.items():
+        assert seen[label].dtype == np.uint8 and seen[label].shape == array.shape, label
+        assert np.abs(seen[label] - array.astype(float)).max() <= 1, label
+        assert array.std() > 10, f"{label}: nothing is seen"
+    beside = seen["silhouette"][..., 0] == 0
+    off = np.abs(seen["full size"].astype(int) - seen["background"])[beside]
+    assert beside.mean() > 0.3 and off.max() <= 2, "beside the person stands not the background"
 
 
 def test_generate_writes_that_picture_in_the_format_of_the_ending(shipped, person, tmp_path):

@@ -12,6 +12,9 @@ from skimage.draw import disk, polygon
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from skimage.morphology import dilation, erosion
 from skimage.transform import resize
+from torch import nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import poly_mmd
 
 from sdgan_lib.estimation import Found, pck, pckh
 from sdgan_lib.metrics import (
@@ -21,8 +24,10 @@ from sdgan_lib.metrics import (
     fg_l1,
     fg_psnr,
     fg_ssim,
+    frechet_distance,
     head_l1,
     image_metrics,
+    kernel_distance,
     l1,
     mask_ssim,
     pose_mask,
@@ -498,3 +503,75 @@ def test_filling_by_push_pull_is_the_floor_of_uncovered_l1():
     copied = uncovered_l1(source, target, before, after)
     filled = uncovered_l1(push_pull_fill(source, 1 - before), target, before, after)
     assert filled < 0.1 * copied
+
+
+# --- sets of pictures -----------------------------------------------------------------------------
+
+
+def features(count, length, seed, shift=0.0, people=None):
+    """Features of pictures, those of one person alike."""
+    generator = torch.Generator().manual_seed(seed)
+    own = torch.randn(count, length, generator=generator, dtype=torch.float64)
+    if people is not None:
+        own += 2 * torch.randn(int(people.max()) + 1, length, generator=generator).double()[people]
+    return own + shift
+
+
+def test_a_frechet_distance_of_two_pairs_of_numbers_is_the_one_worked_out_by_hand():
+    a, b = torch.tensor([[0.0], [2.0]]), torch.tensor([[5.0], [9.0]])  # means 1 and 7, variances 2 and 8
+    assert frechet_distance(a, b) == pytest.approx(36 + (math.sqrt(8) - math.sqrt(2)) ** 2)
+    assert frechet_distance(b, b) == pytest.approx(0, abs=1e-12)
+    assert math.isnan(frechet_distance(a[:1], b))
+
+
+@pytest.mark.parametrize(("count", "length"), [(90, 12), (9, 12)])
+def test_a_frechet_distance_equals_that_of_torchmetrics(count, length):
+    a, b = features(count, length, 1), features(count + 3, length, 2, shift=0.5) * 1.5
+    identity = nn.Identity()
+    identity.num_features = length
+    theirs = FrechetInceptionDistance(identity)
+    theirs.update(a, real=False)
+    theirs.update(b, real=True)
+    assert frechet_distance(a, b) == pytest.approx(theirs.compute().item(), rel=1e-5)
+
+
+def test_a_kernel_distance_equals_a_loop_over_pictures_of_different_people():
+    people = torch.tensor([0, 1, 1, 2, 0, 1])
+    a, b = features(6, 5, 3).tolist(), features(6, 5, 4, shift=0.5).tolist()
+    sums, counts = np.zeros((3, 3)), np.zeros((3, 3))
+    for i, one in enumerate(people.tolist()):
+        for j, other in enumerate(people.tolist()):
+            if one != other:
+                kernel = [
+                    (np.dot(x, y) / 5 + 1) ** 3
+                    for x, y in ((a[i], a[j]), (b[i], b[j]), (a[i], b[j]), (b[i], a[j]))
+                ]
+                sums[one, other] += kernel[0] + kernel[1] - kernel[2] - kernel[3]
+                counts[one, other] += 1
+    measured = kernel_distance(torch.tensor(a), torch.tensor(b), people)
+    np.testing.assert_allclose(measured.numpy(), np.stack([sums, counts]), rtol=1e-5)
+    assert kernel_distance(torch.tensor(a), torch.tensor(a), people)[0].abs().max() == 0
+
+
+def test_a_kernel_distance_is_kid_but_for_the_pictures_of_one_pair():
+    """Each picture of another person: KID, too, leaves out a picture beside itself, but not beside its own target."""
+    a, b = features(30, 8, 5), features(30, 8, 6, shift=0.3)
+    sums, counts = kernel_distance(a, b, torch.arange(30))
+    cross = (a @ b.T / 8 + 1) ** 3
+    apart = (cross.sum() - cross.trace()) / (30 * 29)
+    kid = poly_mmd(b, a) + 2 * (cross.mean() - apart)
+    assert (sums.sum() / counts.sum()).item() == pytest.approx(kid.item())
+
+
+def test_few_people_make_a_frechet_distance_large_and_a_kernel_distance_uncertain_only():
+    """Of two sets from one distribution, the distance ought to be 0, however few people there are."""
+    found = {"kernel": [], "frechet": []}
+    for seed in range(60):
+        people = torch.arange(24) // 3
+        a, b = (features(24, 16, 2 * seed + part, people=people) for part in (0, 1))
+        sums, counts = kernel_distance(a, b, people)
+        found["kernel"].append((sums.sum() / counts.sum()).item())
+        found["frechet"].append(frechet_distance(a, b))
+    kernel, frechet = (np.array(found[name]) for name in ("kernel", "frechet"))
+    assert abs(kernel.mean()) < 3 * kernel.std() / math.sqrt(60)
+    assert frechet.min() > 10 * frechet.std() / math.sqrt(60)

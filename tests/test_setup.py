@@ -109,6 +109,29 @@ def test_runs_and_environment_are_ignored_but_data_is_not() -> None:
     assert not any(line.startswith(("data", "/data", "*.jpg", "*.png")) for line in lines)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda p: p.stem)
+def test_workflows_run_what_is_here(path: Path) -> None:
+    jobs = yaml.safe_load(path.read_text())["jobs"]
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    (targets,) = re.findall(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), flags=re.M)
+    for target in re.findall(r"^make (\S+)", "\n".join(commands), flags=re.M):
+        assert target in targets.split(), target
+    for file in re.findall(r"\S+/\S+", " ".join(commands)):
+        assert (ROOT / file).exists() or file.startswith(("build/", "site/")), file
+    made = {
+        step["with"]["name"]
+        for job in jobs.values()
+        for step in job["steps"]
+        if "upload-a" in step.get("uses", "")
+    }
+    for job in jobs.values():
+        for step in job["steps"]:
+            assert "download-" not in step.get("uses", "") or step["with"]["name"] in made
+            assert not re.search(r"\$\{\{ *github\.event", step.get("run", "")), (
+                "text of strangers in a command"
+            )
+
+
 def test_licence() -> None:
     text = (ROOT / "LICENSE").read_text()
     assert text.startswith("MIT License") and "sdgan contributors" in text

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from base64 import b64encode
 from math import isnan
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,9 +18,12 @@ from torch import Tensor
 
 from sdgan_lib import estimation
 from sdgan_lib.datasets import open_split
+from sdgan_lib.errors import UserError
+from sdgan_lib.generators import GeneratorConfig, make_generator
 from sdgan_lib.heatmaps import heatmaps
+from sdgan_lib.inference import look_inside
 from sdgan_lib.motion import between
-from sdgan_lib.plotting import JOINT_COLOURS
+from sdgan_lib.plotting import CANDIDATE_COLOURS, JOINT_COLOURS
 from sdgan_lib.pose import (
     FACE,
     JOINT,
@@ -31,7 +36,8 @@ from sdgan_lib.pose import (
     rescale_pose,
     visible,
 )
-from sdgan_lib.warping import REGIONS, body_mask, limb_warps
+from sdgan_lib.protocol import PoseForm, points_of, read_pose, write_pose
+from sdgan_lib.warping import REGIONS, body_mask, limb_warps, warp_image
 
 ROOT = Path(__file__).resolve().parent.parent
 PEOPLE = ROOT / "data/people"
@@ -62,6 +68,7 @@ def pair_case(number: int, source: Tensor, target: Tensor, size: tuple[int, int]
     background = "torso" if number % 3 == 0 else "identity"
     warps = limb_warps(source[None], target[None], *size, background=background)
     height, width = size
+    image = noise(size, number)
     smaller = [(height // 2, width // 2), (height // 8, width // 8), (height // 4 + 1, width // 3)]
     at = [warps.at(*other) for other in smaller]
     to_size = (200, 90)
@@ -74,10 +81,43 @@ def pair_case(number: int, source: Tensor, target: Tensor, size: tuple[int, int]
         "background": background,
         "maps": warps.maps[0].tolist(),
         "masks": packed(warps.masks[0]),
+        "image": packed(image) if number < 6 else None,
+        "warped": packed(warp_image(image[None], warps)[0]) if number < 6 else None,
         "at": [(*other, w.maps[0].tolist(), packed(w.masks[0])) for other, w in zip(smaller, at, strict=True)],
         "to_size": to_size,
         "rescaled": listed(rescale_pose(target, size, to_size)),
         "flipped": listed(flip_pose(target, width)),
+    }  # fmt: skip
+
+
+def noise(size: tuple[int, int], seed: int) -> Tensor:
+    """A picture ``[3, H, W]`` in [-1, 1] no pixel of which looks like its neighbours."""
+    return 2 * torch.rand(3, *size, generator=torch.Generator().manual_seed(seed)) - 1
+
+
+def inside_case(source: Tensor, target: Tensor, size: tuple[int, int]) -> dict:
+    """What a composing generator of random weights is given, its graph's outputs, and what is seen of them."""
+    torch.manual_seed(0)
+    generator = make_generator(GeneratorConfig("sdgan", width=4, depth=3, composition=True)).eval()
+    image = noise(size, 0)
+    target = target + torch.rand(
+        target.shape
+    )  # between whole pixels, where no pixel is as near to two joints
+    with torch.inference_mode():
+        made = generator.transfer(image[None], source[None], target[None])
+    low, middle, picture = made.images
+    outputs = {
+        "picture": picture, "low": low, "middle": middle,
+        "attention": made.attention[-1], "background": made.background.picture,
+    }  # fmt: skip
+    return {
+        "source": listed(source), "target": listed(target), "height": size[0], "width": size[1],
+        "image": packed(image), "outputs": {name: packed(values) for name, values in outputs.items()},
+        "seen": [
+            (label, *array.shape[:2], b64encode(array.tobytes()).decode())
+            for label, array in look_inside(generator, image, source, target).items()
+        ],
+        "colours": CANDIDATE_COLOURS,
     }  # fmt: skip
 
 
@@ -86,6 +126,28 @@ def movenet_case(seed: int, height: int, width: int) -> dict:
     found = estimation._found(decoded[None], height, width)
     pose = found.pose[0].masked_fill(found.scores[0, :, None] < estimation.LEAST_SCORE, torch.nan)
     return {"decoded": decoded.tolist(), "height": height, "width": width, "pose": listed(pose)}
+
+
+def views_case(height: int, width: int) -> dict:
+    views = [view._asdict() for view in estimation._views(width, height)]
+    return {"height": height, "width": width, "views": views}
+
+
+def round_case(pose: Tensor, height: int, width: int) -> dict:
+    there = pose[visible(pose)]
+    return {
+        "pose": listed(pose),
+        "height": height,
+        "width": width,
+        "view": estimation._around(there, (width, height))._asdict(),
+    }
+
+
+def written(pose: Tensor, folder: Path) -> dict:
+    """What the library writes into a file for each form of a pose."""
+    for form in get_args(PoseForm):
+        write_pose(pose, folder / form, form)
+    return {form: json.loads((folder / form).read_text()) for form in get_args(PoseForm)}
 
 
 def between_case(keys: Tensor, steps: int, closed: bool) -> dict:
@@ -121,7 +183,10 @@ def cases(tmp_path_factory) -> Path:
         pairs.append(pair_case(number, poses[0], poses[1], size))
     assert any(None in pair["target"] for pair in pairs[::2]), "no pose with a missing joint of its own"
     keys = split.poses[torch.randint(len(split.poses), (5,), generator=random)]
-    path = tmp_path_factory.mktemp("studio") / "cases.json"
+    folder = tmp_path_factory.mktemp("studio")
+    path = folder / "cases.json"
+    person = poses[1].clone()
+    person[JOINT["Lwri"]] = torch.nan
     path.write_text(
         json.dumps(
             {
@@ -130,6 +195,12 @@ def cases(tmp_path_factory) -> Path:
                 "left_right": LEFT_RIGHT, "regions": REGIONS, "face": FACE, "standing": ON_128X64, "pairs": pairs,
                 "movenet": [movenet_case(i, *size) for i, size in enumerate([(128, 64), (75, 101), (480, 640)])],
                 "between": [between_case(keys, 4, True), between_case(keys, 3, False), between_case(keys[:1], 2, True)],
+                "views": [views_case(*size) for size in [(128, 64), (480, 640), (20, 4000), (301, 300), (77, 150)]],
+                "round": [round_case(person, *size) for size in [(192, 112), (100, 50)]],
+                "template": [[*size, listed(estimation.template(size))] for size in [(128, 64), (192, 112)]],
+                "files": json.loads((ROOT / "tests/cases/poses.json").read_text()),
+                "saved": {"pose": listed(person), **written(person, folder)},
+                "inside": inside_case(split.poses[chosen[0, 0]], split.poses[chosen[0, 1]], split.size),
                 "torso": torso_of(open_split(PEOPLE, "train")),
                 "margin": estimation.MARGIN, "least_score": estimation.LEAST_SCORE,
             },
@@ -137,6 +208,20 @@ def cases(tmp_path_factory) -> Path:
         )
     )  # fmt: skip
     return path
+
+
+@pytest.mark.parametrize(
+    "case", json.loads((ROOT / "tests/cases/poses.json").read_text()), ids=lambda case: case["what"]
+)
+def test_poses_are_read_as_the_studio_reads_them(case, tmp_path):
+    """The same file of cases goes to ``geometry.test.mjs``."""
+    path = tmp_path / "pose.json"
+    path.write_text(json.dumps(case["holds"]))
+    if "fault" in case:
+        with pytest.raises(UserError, match=re.escape(case["fault"])):
+            read_pose(path)
+    else:
+        assert points_of(read_pose(path)) == case["pose"]
 
 
 def test_the_geometry_is_the_librarys(cases):

@@ -5,12 +5,17 @@ Where there is no Chromium these tests are skipped or fail as those of ``test_br
 
 import os
 import statistics
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
 import pytest
+from PIL import Image
 from test_browser import PATIENCE, browser, lab, open_notebook, press, wait  # noqa: F401
+
+from sdgan_lib.inference import find_picture
+from sdgan_lib.studio.offers import DATA
 
 pytestmark = pytest.mark.slow
 
@@ -231,6 +236,52 @@ def test_a_motion_plays_in_place(page):
     page.wait_for_function("studio.pictures >= 5", timeout=PATIENCE * 1000)
     page.locator('[data-tool="play"]').click()
     assert settled(page) == before
+
+
+def test_a_photo_goes_to_the_kernel_and_files_come_back(page):
+    """Bytes both ways: a photo in which a person is found, and the motion as a GIF; then the first person again."""
+    before, number = settled(page), page.locator(".people button").count()
+    photo, content = Image.new("RGB", (400, 560), (120, 130, 140)), BytesIO()
+    with Image.open(find_picture(DATA, "0251_c1s1_000004_01")[0]) as file:
+        photo.paste(file.convert("RGB").resize((240, 480), Image.Resampling.BICUBIC), (80, 40))
+    photo.save(content, "JPEG", quality=92)
+    page.locator(".people input").set_input_files(
+        {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": content.getvalue()}
+    )
+    page.locator(".told", has_text="One person was found in me.jpg").wait_for(timeout=PATIENCE * 1000)
+    assert settled(page) != before and page.locator(".people button").count() == number + 1
+    with page.expect_download(timeout=PATIENCE * 1000) as download:
+        page.locator('[data-save="clip"]').click()
+    with Image.open(download.value.path()) as clip:
+        assert clip.format == "GIF" and clip.n_frames > 3
+    page.locator(".people button").nth(1).click()
+    page.wait_for_selector('.people button[aria-pressed="true"][data-person="1"]', timeout=PATIENCE * 1000)
+    assert settled(page) == before
+
+
+def test_inside_the_network_follows_while_it_is_open(page):
+    """Closed, nothing is computed; opened, each picture is drawn in whole pixels, says what it is, and follows."""
+    addresses = "[...document.querySelectorAll('[data-inside] img')].map((image) => image.src)"
+    settled(page)
+    assert page.evaluate(addresses) == []
+    page.locator(".inside summary").click()
+    page.wait_for_selector("[data-inside]", timeout=PATIENCE * 1000)
+    shown, before = settled(page), page.evaluate(addresses)
+    assert len(before) == 8
+    for picture in page.locator("[data-inside]").all():
+        box = picture.locator("img").bounding_box()
+        assert box["width"] % 64 == 0 and box["height"] == 2 * box["width"]
+        assert (
+            len(picture.locator("figcaption").inner_text()) > len(picture.get_attribute("data-inside")) + 10
+        )
+    pull(page, "Rwri", -20, -45, steps=2)
+    assert settled(page) != shown
+    assert not set(page.evaluate(addresses)) & set(before)
+    if folder := os.environ.get("SDGAN_SCREENSHOTS"):
+        page.locator(".inside").screenshot(path=Path(folder) / "studio-inside.png")
+    page.locator(".inside summary").click()
+    settled(page)
+    assert page.evaluate(addresses) == []
 
 
 def test_the_picture_follows_the_pointer(page, record_property):

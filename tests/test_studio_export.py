@@ -12,7 +12,8 @@ from sdgan_lib.cli import main as command
 from sdgan_lib.errors import UserError
 from sdgan_lib.evaluation import held_out
 from sdgan_lib.generators import GeneratorConfig, make_generator
-from sdgan_lib.studio.export import INPUTS, export_onnx, graph_inputs
+from sdgan_lib.studio import export
+from sdgan_lib.studio.export import INPUTS, OUTPUTS, export_onnx, graph_inputs
 
 pytest.importorskip("onnx", reason="the extra page is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra page is not installed")
@@ -27,30 +28,51 @@ def opened(path):
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory):
-    """The shipped generator's graph, written by the command line."""
-    path = tmp_path_factory.mktemp("graph") / "sdgan.onnx"
-    assert command(["export", str(SHIPPED), str(path)]) == 0
-    return path
+def graphs(tmp_path_factory):
+    """The shipped generator's graph as the command line writes it, and the whole one that it is taken from."""
+    folder = tmp_path_factory.mktemp("graph")
+    whole, written = folder / "whole.onnx", folder / "sdgan.onnx"
+
+    def kept(*args):
+        made = to_onnx(*args)
+        whole.write_bytes(made.SerializeToString())
+        return made
+
+    to_onnx = export.to_onnx
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "to_onnx", kept)
+        assert command(["export", str(SHIPPED), str(written)]) == 0
+    return written, whole
+
+
+@pytest.fixture(scope="module")
+def graph(graphs):
+    return graphs[0]
 
 
 @pytest.mark.slow
-def test_the_graph_makes_the_pictures_that_pytorch_makes(graph):
-    generator, session = load_generator(SHIPPED), opened(graph)
-    assert [given.name for given in session.get_inputs()] == list(INPUTS)
+def test_the_graph_makes_the_pictures_that_pytorch_makes(graphs):
+    generator, session, whole = load_generator(SHIPPED), *map(opened, graphs)
+    for some, outputs in ((session, OUTPUTS[:1]), (whole, OUTPUTS)):
+        assert [given.name for given in some.get_inputs()] == list(INPUTS)
+        assert [made.name for made in some.get_outputs()] == list(outputs)
     pairs = held_out(PEOPLE)
-    worst, changed = 0.0, 0.0
+    worst, changed = dict.fromkeys(OUTPUTS, 0.0), 0.0
     for index in np.linspace(0, len(pairs) - 1, PAIRS).astype(int):
         pair = pairs[int(index)]
         image, source, target = (pair[name][None] for name in ("source_image", "source_pose", "target_pose"))
         with torch.inference_mode():
-            wanted = generator.transfer(image, source, target).image.numpy()
+            made = generator.transfer(image, source, target)
+        wanted = made.image, *made.images[:2], made.attention[-1], made.background.picture
         feed = graph_inputs(image, source, target, generator.config.background)
-        (picture,) = session.run(None, {name: value.numpy() for name, value in feed.items()})
-        assert picture.shape == (1, 3, 128, 64)
-        worst = max(worst, float(np.abs(picture - wanted).max()))
+        feed = {name: value.numpy() for name, value in feed.items()}
+        (picture,), found = session.run(None, feed), whole.run(None, feed)
+        assert picture.shape == (1, 3, 128, 64) and np.array_equal(picture, found[0])
+        for name, values, tensor in zip(OUTPUTS, found, wanted, strict=True):
+            assert values.shape == tensor.shape
+            worst[name] = max(worst[name], float(np.abs(values - tensor.numpy()).max()))
         changed = max(changed, float(np.abs(picture - image.numpy()).max()))
-    assert worst < 1e-4, f"the graph differs by {worst:.1e}"
+    assert max(worst.values()) < 1e-4, f"the graph differs: {worst}"
     assert changed > 0.5, "the graph gives the source picture back"
 
 

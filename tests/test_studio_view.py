@@ -1,14 +1,18 @@
 """The studio's view in Chromium with a model that is no notebook's: what a static page needs."""
 
 import json
+from io import BytesIO
 
 import pytest
+import torch
 from figures import ON_128X64
+from PIL import Image
 from test_browser import browser  # noqa: F401
-from test_studio import ROOT
 
 from sdgan_lib.pose import JOINT
-from sdgan_lib.studio import view_module, view_style
+from sdgan_lib.protocol import points_of, read_pose, write_pose
+from sdgan_lib.studio import plain_module, view_module, view_style
+from sdgan_lib.studio.widget import to_pose
 
 pytestmark = pytest.mark.slow
 START = [list(point) for point in ON_128X64]
@@ -28,15 +32,15 @@ window.leave = render({{ model: window.model, el: document.getElementById("here"
 def open_view(browser):  # noqa: F811
     pages = []
 
-    def opened(delay: int = 5, **context):
+    def opened(delay: int = 5, more: dict | None = None, **context):
         page = browser.new_context(viewport={"width": 800, "height": 900}, **context).new_page()
         state = {
             "pose": START, "start": START, "poses": [["raised", [[x, y - 3] for x, y in ON_128X64]]],
             "size": [128, 64], "scale": 3.5, "joint": "Rwri", "motion": [], "steps": 3,
-            "asked": 0, "answered": 0, "fault": "",
+            "asked": 0, "answered": 0, "fault": "", **(more or {}),
         }  # fmt: skip
-        view = view_module().replace("export default", "")
-        shim = (ROOT / "tests/studio/shim.mjs").read_text().replace("export ", "")
+        view = view_module().replace("export default", "") + plain_module("model.mjs")
+        shim = plain_module("../../tests/studio/shim.mjs")
         page.faults = []
         page.on("pageerror", lambda error: page.faults.append(str(error)))
         page.set_content(
@@ -281,3 +285,143 @@ def test_a_drag_stops_what_plays(open_view):
     count = page.evaluate("model.requests.length")
     page.wait_for_timeout(400)
     assert page.evaluate("model.requests.length") <= count + 1
+
+
+# What stands around the skeleton
+
+OTHER = [[2.5 * x + 200, 2.5 * y + 80] for x, y in ON_128X64]  # a pose in a larger picture
+GRANTS = {"grants": ["person", "photo", "place", "clip"], "wish": [], "reply": []}
+
+DROP = """([selector, name, text]) => {
+  const dataTransfer = new DataTransfer();
+  const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+  dataTransfer.items.add(new File([text], name));
+  document.querySelector(selector).dispatchEvent(event);
+  return event.defaultPrevented;
+}"""
+
+
+def told(page, text, fault=False):
+    page.locator(f".told{'.fault' if fault else ':not(.fault)'}", has_text=text).wait_for(timeout=5000)
+
+
+def test_only_what_the_model_gives_is_shown(open_view):
+    page = open_view(more={"poses": []})
+    shown = [group.get_attribute("aria-label") for group in page.locator("[role=group]:visible").all()]
+    assert shown == ["Skeleton: 18 joints to move", "Motion: key poses", "Save and open"]
+    assert not page.locator('[data-tool="place"], [data-save="clip"]').count()
+    assert page.evaluate(DROP, [".pose-studio", "me.jpg", "…"])
+    told(page, "me.jpg is not a pose", fault=True)
+
+
+def test_people_and_motions_are_chosen_and_replies_are_told(open_view):
+    motion = [[[x, y + k] for x, y in OTHER] for k in (0, 25)]
+    page = open_view(
+        more=GRANTS
+        | {"people": [["A", []], ["B", []]], "person": 0, "motions": [["Hop", motion]], "fit": True}
+    )
+    person = page.locator(".people button").nth(1)
+    assert person.get_attribute("aria-label") == "Person 2: B"
+    person.click()
+    number, *wish = page.evaluate("model.wishes.at(-1)")
+    assert wish == ["person", 1]
+    page.evaluate("number => model.set('reply', [number, 'Here is B.', false, null])", number)
+    told(page, "Here is B.")
+    page.evaluate("model.set('reply', [-1, 'Of another view.', true, null])")
+    told(page, "Here is B.")
+    assert person.get_attribute("aria-pressed") == "false", "who is shown says the other side"
+    page.evaluate("model.set('person', 1)")
+    assert person.get_attribute("aria-pressed") == "true"
+
+    page.locator('[data-motion="Hop"]').click()
+    keys = page.evaluate("model.state.motion")
+    assert [key[JOINT["Rwri"]] for key in keys] == [pytest.approx([18, y], abs=0.01) for y in (48, 58)]
+    page.wait_for_function("model.requests.length >= 3")
+    place = page.evaluate("model.requests.at(-1).pose")[JOINT["nose"]]
+    page.evaluate(  # another person, while it plays
+        "pose => { model.set('pose', pose); model.set('start', pose); }", [[x, y - 3] for x, y in ON_128X64]
+    )
+    assert "Play" in page.locator('[data-tool="play"]').inner_text()
+    assert asked(page)[0] == [32, 17] != place
+    assert page.locator('[data-tool="undo"]').is_disabled(), "what was before is another person's"
+    with page.expect_download() as download:
+        page.locator('[data-save="clip"]').click()
+        page.evaluate(
+            "model.set('reply', [model.wishes.at(-1)[0], 'Saved.', false, ['a.gif', 'image/gif', new Uint8Array([7])]])"
+        )
+    assert download.value.suggested_filename == "a.gif" and download.value.path().read_bytes() == b"\x07"
+
+
+def test_poses_are_saved_in_three_forms_and_taken_back(open_view, tmp_path):
+    page = open_view()
+    pull(page, "Rwri", -10, -30)
+    pose = asked(page)
+    for form in ("points", "openpose", "coco"):
+        with page.expect_download() as download:
+            page.locator(f'[data-save="{form}"]').click()
+        file = tmp_path / download.value.suggested_filename
+        download.value.save_as(file)
+        expected = to_pose(pose)
+        if form == "coco":
+            expected[JOINT["neck"]] = (expected[JOINT["Rsho"]] + expected[JOINT["Lsho"]]) / 2
+        torch.testing.assert_close(read_pose(file), expected, equal_nan=True)
+        page.locator('[data-tool="reset"]').click()
+        assert asked(page) == START
+        page.locator('[aria-label="Save and open"] input').set_input_files(file)
+        told(page, f"The pose of {file.name}.")
+        assert asked(page) == points_of(expected)
+        page.locator('[data-tool="undo"]').click()
+        assert asked(page) == START
+        page.locator('[data-tool="undo"]').click()
+    write_pose(torch.tensor(OTHER), tmp_path / "large.json", "openpose")
+    assert page.evaluate(DROP, [".pose-studio", "large.json", (tmp_path / "large.json").read_text()])
+    told(page, "brought to the person's size and place")
+    assert asked(page) == [pytest.approx(point, abs=0.01) for point in map(list, ON_128X64)]
+    before = asked(page)
+    for text, what in (("[[1, 2]]", "1 entries instead of a list of 18"), ("{", "it is not JSON"),
+                       (json.dumps([[900, 900], *[None] * 17]), "no hip and shoulder")):  # fmt: skip
+        page.evaluate(DROP, [".pose-studio", "bad.JSON", text])
+        told(page, what, fault=True)
+    assert asked(page) == before
+    assert not page.evaluate(DROP, ["body", "large.json", "[]"]), (
+        "what is dropped elsewhere is not the studio's"
+    )
+
+
+def test_a_photo_is_handed_over_and_a_large_one_made_smaller(open_view):
+    page = open_view(more=GRANTS)
+    photo = page.locator(".people input")
+    photo.set_input_files({"name": "a.heic", "mimeType": "", "buffer": b"as it is"})
+    told(page, "Looking for people in a.heic")
+    page.wait_for_function("model.wishes.length === 1")
+    assert page.evaluate("new TextDecoder().decode(model.wishes[0][2])") == "as it is"
+    content = BytesIO()
+    Image.new("RGB", (4000, 600), "red").save(content, "BMP")
+    photo.set_input_files({"name": "b.bmp", "mimeType": "image/bmp", "buffer": content.getvalue()})
+    page.wait_for_function("model.wishes.length === 2")
+    smaller = page.evaluate("[...new Uint8Array(model.wishes[1][2])]")
+    with Image.open(BytesIO(bytes(smaller))) as image:
+        assert image.size == (2048, 307) and image.getpixel((9, 9)) == pytest.approx((255, 0, 0), abs=3)
+    photo.set_input_files({"name": "c.jpg", "mimeType": "image/jpeg", "buffer": bytes(7_000_000)})
+    told(page, "c.jpg is larger than 6 MB", fault=True)
+    assert page.evaluate("model.wishes.length") == 2
+
+
+def test_the_skeleton_is_put_where_the_body_is(open_view):
+    page = open_view(more=GRANTS | {"placing": False})
+    page.locator('[data-tool="mirror"]').click()
+    asked(page)
+    count = page.evaluate("model.requests.length")
+    place = page.locator('[data-tool="place"]')
+    place.click()
+    assert place.get_attribute("aria-pressed") == "true" and page.evaluate("model.state.placing")
+    assert page.locator("figcaption", has_text="Drag each joint to its place").count()
+    hidden = page.locator('[data-joint="Lear"]').get_attribute("aria-label")
+    assert hidden == "left ear, hidden", "it begins as the person stands, not mirrored"
+    page.keyboard.down("Control")
+    pull(page, "Rank", -14, 0)
+    page.keyboard.up("Control")
+    assert page.evaluate("model.requests.length") == count, "no picture is asked for"
+    place.click()
+    _, kind, pose = page.evaluate("model.wishes.at(-1)")
+    assert kind == "place" and moved(START, pose) == {"Rank"} and pose[JOINT["Rank"]] == [21, 110]

@@ -13,14 +13,18 @@ import traitlets
 from figures import standing
 from PIL import Image
 
+from sdgan_lib.datasets import open_split
+from sdgan_lib.errors import UserError
+from sdgan_lib.estimation import LIGHTNING, load_estimator, template, whole_photo
 from sdgan_lib.generators import GeneratorConfig, make_generator
-from sdgan_lib.inference import render_png
-from sdgan_lib.motion import between
+from sdgan_lib.inference import find_picture, look_inside, render_png
+from sdgan_lib.motion import between, fit_poses
 from sdgan_lib.plotting import draw_skeleton
 from sdgan_lib.pose import JOINT, visible
 from sdgan_lib.protocol import points_of
 from sdgan_lib.studio import view_module, view_style
-from sdgan_lib.studio.widget import JointSliders, PoseStudio, to_pose
+from sdgan_lib.studio.offers import DATA, MOTIONS, PEOPLE, POSES, Offer
+from sdgan_lib.studio.widget import JointSliders, PoseStudio, open_studio, to_pose
 
 SIZE = (64, 32)
 
@@ -93,6 +97,37 @@ def test_each_pose_is_drawn_once(studio, monkeypatch):
     assert studio.sliders.pose[JOINT["Rwri"]].tolist() == [3, 4.5]
     studio.sliders.controls["x"].value = 9
     assert len(count) == 2
+
+
+def test_inside_is_computed_while_it_is_open_and_follows(studio, monkeypatch):
+    calls = []
+    for make in (render_png, look_inside):
+        counted = lambda *args, make=make: (calls.append(make.__name__), make(*args))[1]  # noqa: E731
+        monkeypatch.setattr(f"sdgan_lib.studio.widget.{make.__name__}", counted)
+    studio.set_state({"pose": pointed(studio, "Rwri", [3, 4.5]), "asked": 1})
+    assert calls == ["render_png"] and studio.inside == []
+
+    picture = studio.picture
+    studio.set_state({"wants_inside": True})  # as the view sends it: no new pose
+    assert calls == ["render_png", "look_inside"] and studio.picture == picture
+    first = studio.inside
+    messages = []
+    studio.observe(lambda change: messages.append((studio.asked, studio.inside, studio.picture)), "answered")
+    studio.set_state({"pose": pointed(studio, "Rwri", [9, 30]), "asked": 2})
+    given = studio.generator, studio.source_image, studio.source_pose, studio.pose_tensor
+    assert messages == [(2, studio.inside, render_png(*given))], "both come with the answer"
+    assert calls == ["render_png", "look_inside", "look_inside"], "one forward pass a pose"
+    assert [label for label, _ in studio.inside] == ["heat maps", "warped source", "full size"]
+    for (label, png), (_, before), array in zip(
+        studio.inside, first, look_inside(*given).values(), strict=True
+    ):
+        with Image.open(BytesIO(png)) as image:
+            np.testing.assert_array_equal(np.asarray(image), array, err_msg=label)
+        assert png != before, f"{label} has not followed"
+
+    studio.set_state({"wants_inside": False})
+    studio.set_state({"pose": pointed(studio, "Rwri", [12, 30]), "asked": 3})
+    assert studio.inside == [] and calls[3:] == ["render_png"]
 
 
 def test_the_same_pose_gives_the_same_picture(studio):
@@ -243,9 +278,141 @@ def test_another_person_takes_the_place(studio, generator, person):
     studio.show_person(picture, pose)  # in the same pose
     assert studio.picture == render_png(generator, picture, pose, studio.pose_tensor)
     assert before[0] != studio.picture and before[1] != studio.source
+    studio.wants_inside = True
     other = standing(1, SIZE, seed=2)[0]
     studio.show_person(picture, other, pose)
+    assert dict(studio.inside)["full size"] == studio.picture
     assert studio.start == studio.pose == points_of(pose)
     assert studio.picture == render_png(generator, picture, other, studio.pose_tensor)
     with pytest.raises(ValueError, match=r"\[3, 64, 32\]"):
         studio.show_person(picture[:, :32], pose)
+
+
+# What the view may wish for
+
+
+@pytest.fixture(scope="module")
+def lightning():
+    return load_estimator(LIGHTNING)
+
+
+def wished(studio, *wish):
+    """The reply to a wish as the view makes it."""
+    studio.set_state({"wish": [0.5, *wish]})
+    number, *reply = studio.reply
+    assert number == 0.5 and studio.wish == [], "a photo is not kept in the notebook"
+    return reply
+
+
+def in_a_photo(*people, kind="JPEG"):
+    """Embedded people beside one another, in pictures half as tall from one to the next."""
+    photo = Image.new("RGB", (800, 560), (120, 130, 140))
+    for i, name in enumerate(people):
+        with Image.open(find_picture(DATA, name)[0]) as file:
+            size = (256, 512) if i == 0 else (160, 320)
+            photo.paste(file.convert("RGB").resize(size, Image.Resampling.BICUBIC), (60 + 400 * i, 30))
+    content = BytesIO()
+    photo.save(content, kind)
+    return content.getvalue()
+
+
+def test_people_are_chosen_and_the_motion_goes_along(generator, person):
+    others = [Offer("A", *person), Offer("B", -person[0], 0.8 * person[1])]
+    keys = standing(2, SIZE, seed=3)
+    studio = PoseStudio(generator, *person, people=others, fit=True, motion=keys)
+    assert [name for name, _ in studio.people] == ["A", "B"] and studio.person == 0
+    assert studio.people[0][1] == studio.source
+    assert wished(studio, "person", 1) == ["", False]
+    assert studio.person == 1 and studio.source == studio.people[1][1]
+    assert studio.start == studio.pose == points_of(others[1].pose)
+    assert studio.picture == render_png(generator, others[1].picture, others[1].pose, studio.pose_tensor)
+    expected = fit_poses(keys, others[1].pose)
+    torch.testing.assert_close(
+        torch.stack([*map(to_pose, studio.motion)]), expected, atol=2e-3, rtol=0, equal_nan=True
+    )
+    studio.show_person(*person)
+    assert studio.person == -1
+
+
+def test_people_of_a_photo_can_be_chosen_and_nobody_is_lost(studio, lightning):
+    studio._estimator = lightning
+    photo = in_a_photo("0251_c1s1_000004_01", "0260_c2s1_000003_01")
+    told, fault = wished(studio, "photo", memoryview(photo), "us.jpg")
+    assert not fault and told.startswith("2 people were found in us.jpg: choose one. The first has 1")
+    assert [name for name, _ in studio.people] == ["us.jpg, 1 of 2", "us.jpg, 2 of 2", "The person"]
+    assert studio.person == 0 and not studio.placing and studio.source == studio.people[0][1]
+    size = visible(studio.source_pose).sum()
+    assert size >= 12 and (studio.source_pose[JOINT["neck"], 1] < studio.source_pose[JOINT["Rhip"], 1])
+    assert wished(studio, "person", 2) == ["", False] and studio.source == studio.people[2][1]
+    told, _ = wished(studio, "photo", in_a_photo("0251_c1s1_000004_01"), "me.jpg")
+    assert told.startswith("One person was found in me.jpg")
+    assert [name for name, _ in studio.people] == ["me.jpg, 1 of 1", "The person"], "the last photo's"
+
+
+def test_where_nobody_is_found_the_skeleton_is_put_by_hand(studio, lightning):
+    studio._estimator = lightning
+    told, fault = wished(studio, "photo", in_a_photo(kind="TIFF"), "wall.tif")
+    assert not fault and "Nobody was found in wall.tif" in told and studio.placing
+    assert visible(studio.source_pose).all() and studio.person == 0
+    colours = np.asarray(Image.open(BytesIO(studio.source)))
+    assert np.abs(colours.astype(int) - (120, 130, 140)).max() <= 1, "the whole photo, its edge repeated"
+    points = pointed(studio, "Rwri", [5, 30])
+    told, fault = wished(studio, "place", points)
+    assert not fault and not studio.placing and studio.person == 0
+    assert studio.start == studio.pose == points_of(studio.source_pose) == points
+    wished(studio, "person", 1)
+    wished(studio, "person", 0)
+    assert studio.pose == points
+
+
+def test_the_whole_photo_lies_in_the_middle_of_the_picture():
+    photo = Image.new("RGB", (4000, 300), (200, 0, 0))
+    photo.paste((0, 0, 200), (2000, 0, 4000, 300))
+    picture, pose, crop = whole_photo(photo)
+    assert picture.shape == (3, 128, 64) and torch.equal(pose, template())
+    assert (picture[0, :, :31] > 0.5).all() and (picture[2, :, 33:] > 0.5).all()
+    torch.testing.assert_close(
+        crop.to(torch.tensor([1999.5, 149.5])), torch.tensor([31.5, 63.5]), atol=0.02, rtol=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(b"no picture", "cannot be read, it is truncated or not a picture (cannot identify image file)"),
+     (b"\x89PNG\r\n\x1a\n", "it is truncated"),
+     (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "EPS is not read")],
+)  # fmt: skip
+def test_a_file_that_is_no_photo_is_told_and_all_stays(studio, content, text):
+    before = studio.get_state(["people", "person", "pose", "picture", "source"])
+    told, fault = wished(studio, "photo", content, "a.jpg")
+    assert fault and told.startswith("a.jpg: ") and text in told and "Remedy: " in told
+    assert studio.get_state(["people", "person", "pose", "picture", "source"]) == before
+
+
+def test_the_motion_is_made_as_a_file(studio):
+    studio.motion, studio.steps = [studio.pose, studio.poses[0][1]], 1
+    told, fault, (name, kind, content) = wished(studio, "clip")
+    assert (told, fault, name, kind) == ("Saved as motion.gif.", False, "motion.gif", "image/gif")
+    assert content == studio.clip()
+
+
+def test_what_goes_wrong_with_a_wish_is_told_and_raised(studio, monkeypatch):
+    monkeypatch.setattr(studio, "clip", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        studio.set_state({"wish": [0.5, "clip"]})
+    assert studio.reply == [0.5, "ZeroDivisionError: division by zero", True] and studio.wish == []
+
+
+def test_a_studio_opens_with_people_poses_and_motions():
+    studio = open_studio()
+    assert studio.size == [128, 64] and studio.fit and len(studio.people) == PEOPLE and studio.person == 0
+    names = [name for name, _ in studio.people]
+    annotated = open_split(DATA, "test").names
+    assert all(f"{name}.jpg" in annotated for name in names), "held out"
+    assert len({name.split("_")[0] for name in names}) == PEOPLE, "twelve persons"
+    assert [name for name, _ in studio.motions] == [*MOTIONS.values()]
+    assert {len(keys) for _, keys in studio.motions} == {12}
+    assert [name for name, _ in studio.poses][: len(POSES) + 1] == [*POSES, "As 1"]
+    assert studio.poses[len(POSES) + 4][1] == points_of(find_picture(DATA, names[4])[1])
+    with pytest.raises(UserError, match=r"nowhere.*Remedy"):
+        open_studio(data="nowhere")

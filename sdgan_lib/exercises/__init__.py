@@ -61,6 +61,7 @@ from sdgan_lib.exercises.start import (
 from sdgan_lib.exercises.studio import (
     check_back,
     check_broken_pose,
+    check_fine_tune,
     check_fit,
     check_found_pose,
     check_swing,
@@ -99,6 +100,7 @@ __all__ = [
     "check_exchanged_shift",
     "check_feature_matching",
     "check_fill",
+    "check_fine_tune",
     "check_fit",
     "check_flattered",
     "check_flip",

@@ -4,13 +4,15 @@
 ``tests/test_studio_reference.py``. So the checks need no ``node``.
 """
 
+import copy
 import functools
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms.functional import InterpolationMode, rotate
 
 from sdgan_lib.checkpoints import load_generator
@@ -647,3 +649,84 @@ def _same_body(before: Tensor, after: Tensor, size: tuple[int, int]) -> None:
     limit = there.new_tensor([size[1], size[0]]) - 1
     if (there < 0).any() or (there > limit).any():
         raise Wrong("a joint lies outside the picture: nobody can find it there. Keep the whole body inside.")
+
+
+def fine_tuned(
+    network: nn.Module,
+    batches: Sequence,
+    loss_of: Callable[[nn.Module, object], Tensor],
+    rate: float = 4e-4,
+    decay: float = 0.9,
+    slip: str = "",
+) -> nn.Module:
+    """A trained network, trained a little further: the moving average of a copy of it. The given one stays as it is.
+
+    In short what ``train --fine-tune`` does (:meth:`sdgan_lib.training.Trainer.train_step`).
+
+    Args:
+        network: trained.
+        batches: what to train on, one step of Adam for each.
+        loss_of: network and batch to a loss with a gradient.
+        rate: learning rate of the first step; it falls on a straight line, to 0 after the last.
+        decay: share of the average that stays in each step.
+        slip: a mistake to make, one of :data:`_TUNING_SLIPS`.
+    """
+    student, average = copy.deepcopy(network), copy.deepcopy(network)
+    optimiser = torch.optim.Adam(student.parameters(), lr=rate, betas=(0.5, 0.999))
+    for step, batch in enumerate(batches):
+        left = 1 if slip == "constant" else 1 - step / len(batches)
+        optimiser.param_groups[0]["lr"] = rate * (1 - left if slip == "rising" else left)
+        if slip != "kept":
+            optimiser.zero_grad()
+        loss_of(student, batches[0] if slip == "first" else batch).backward()
+        optimiser.step()
+        with torch.no_grad():
+            for old, new in zip(average.parameters(), student.parameters(), strict=True):
+                old.lerp_(new, decay if slip == "reversed" else 1 - decay)
+    return student if slip == "last" else average
+
+
+_TUNING_SLIPS = {
+    "last": "these are the weights of the last step, not their moving average: the last few batches have pulled them "
+    "about. Keep a second copy, and move it by 1 − decay towards the weights after each step.",
+    "constant": "the rate stays as it is: in step i of n it is rate·(1 − i/n), so that the last steps only polish.",
+    "rising": "the rate rises: in step i of n, counted from 0, it is rate·(1 − i/n).",
+    "kept": "the gradients of all steps add up: zero_grad() before each backward().",
+    "reversed": "the average moves the wrong way: `decay` of the OLD average stays, 1 − decay of the new weights comes "
+    "in.",
+    "first": "each step got the first batch: the other frames were never looked at.",
+}
+
+
+@exercise
+def check_fine_tune(answer) -> str:
+    """``my_fine_tune(network, batches, loss_of, rate, decay)``: a copy of a network, trained further and averaged."""
+    torch.manual_seed(81)
+    network = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 1))
+    batches = list(torch.randn(6, 8, 4, generator=torch.Generator().manual_seed(81)))
+
+    def loss_of(network: nn.Module, batch: Tensor) -> Tensor:
+        return (network(batch) - batch.sin().sum(1, keepdim=True)).square().mean()
+
+    rest = loss_of, 0.05, 0.7
+    given = copy.deepcopy(network)
+    found = answer(given, list(batches), *rest)
+    if not isinstance(found, nn.Module):
+        raise Wrong(f"a network is wanted, the averaged one; yours is a {type(found).__name__}.")
+    if found is given or not torch.equal(_weights(given), _weights(network)):
+        raise Wrong(
+            "the network that you were given has changed, and with it everything that uses it, for everybody else on "
+            "the pictures too. Train a copy: copy.deepcopy(network)."
+        )
+    made = {slip: fine_tuned(copy.deepcopy(network), batches, *rest, slip=slip) for slip in _TUNING_SLIPS}
+    mistakes = [(message, _weights(made[slip])) for slip, message in _TUNING_SLIPS.items()]
+    mistakes.append(("nothing was learned: the weights are those that you were given.", _weights(network)))
+    right = _weights(fine_tuned(network, batches, *rest))
+    compare(_weights(found), right, mistakes, what="a weight", rtol=1e-3, atol=1e-5)
+    return (
+        "a copy that has learned, averaged over its last steps; the network that everybody uses is as it was."
+    )
+
+
+def _weights(network: nn.Module) -> Tensor:
+    return torch.cat([weight.detach().flatten() for weight in network.parameters()])

@@ -34,7 +34,11 @@ OPSET = 20
 """Version of ONNX's operators, the first with today's ``GridSample``; onnxruntime-web runs all that are used."""
 
 INPUTS = ("source_image", "source_heatmaps", "target_heatmaps", "maps", "masks")
-"""Names of the graph's inputs, see :meth:`PlainGenerator.forward`; its one output is ``picture``."""
+"""Names of the graph's inputs, see :meth:`PlainGenerator.forward`."""
+
+OUTPUTS = ("picture", "low", "middle", "attention", "background")
+"""Names of what :meth:`PlainGenerator.forward` returns. A file has the first alone (:func:`picture_alone`): the
+smaller pictures cost a twentieth of the time, and nothing else needs them."""
 
 SMALLEST = 64
 """Numbers of the smallest weights that are stored in half precision; fewer save nothing."""
@@ -79,8 +83,8 @@ class PlainGenerator(StackedGenerator):
         target_heatmaps: Tensor,
         maps: Tensor,
         masks: Tensor,
-    ) -> Tensor:
-        """The person of a picture in another pose.
+    ) -> tuple[Tensor, ...]:
+        """The person of a picture in another pose, and what is made on the way there.
 
         Args:
             source_image: ``[1, 3, H, W]`` in [-1, 1].
@@ -89,7 +93,8 @@ class PlainGenerator(StackedGenerator):
                 picture's size.
 
         Returns:
-            ``[1, 3, H, W]`` in [-1, 1].
+            The picture ``[1, 3, H, W]`` in [-1, 1], those of the low and middle scale, the attention at full size
+            ``[1, 12, H, W]`` and the background ``[1, 3, H, W]``: see :class:`sdgan_lib.inputs.Generated`.
         """
         height, width = source_image.shape[-2:]
         warps = LimbWarps(maps, masks, (height, width))
@@ -97,7 +102,8 @@ class PlainGenerator(StackedGenerator):
         inputs = _Given(
             source_image, nowhere, nowhere, source_heatmaps, target_heatmaps, self.config.background, warps
         )
-        return super().forward(inputs).image
+        made = super().forward(inputs)
+        return made.image, *made.images[:-1], made.attention[-1], made.background.picture
 
     def join_skips(self, appearance: list[Tensor], pose: list[Tensor], inputs: Inputs) -> list[Tensor]:
         skips = []
@@ -125,7 +131,7 @@ def graph_inputs(
 
 
 def export_onnx(generator: Generator, out: Path, size: tuple[int, int] = (128, 64)) -> Path:
-    """Write a trained stacked generator as an ONNX graph for one picture of a fixed size.
+    """Write a trained stacked generator as an ONNX graph for one picture of a fixed size, its one output ``picture``.
 
     Weights that half precision holds without loss, as all of an exported file are, are stored in it and widened when
     the graph is loaded: it computes in float32.
@@ -140,9 +146,16 @@ def export_onnx(generator: Generator, out: Path, size: tuple[int, int] = (128, 6
             pictures of this size.
     """
     generator.config.check_size(*size)
-    graph = to_onnx(PlainGenerator(generator).cpu(), example_inputs(*size), INPUTS, ("picture",))
-    write_whole(out, graph.SerializeToString())
+    graph = to_onnx(PlainGenerator(generator).cpu(), example_inputs(*size), INPUTS, OUTPUTS)
+    write_whole(out, picture_alone(graph).SerializeToString())
     return out
+
+
+def picture_alone(graph: "ModelProto") -> "ModelProto":
+    """The part of a graph of :class:`PlainGenerator` that its ``picture`` needs; weights stay where they are."""
+    from onnx.utils import Extractor
+
+    return Extractor(graph).extract_model(list(INPUTS), list(OUTPUTS[:1]))
 
 
 def example_inputs(height: int, width: int) -> tuple[Tensor, ...]:

@@ -3,7 +3,7 @@
 A pose is an array of 18 joints in the order of JOINTS, each [x, y] in pixels or null where it is missing. Pixel centres
 are integers: the top left pixel's centre is [0, 0]. Nothing here changes what it is given: every function returns a new
 pose. The first half moves joints; the second half computes what a generator is given, equal to heatmaps.py and
-warping.py. */
+warping.py, and last what is seen inside it. */
 
 export const JOINTS = [
   "nose", "neck", "Rsho", "Relb", "Rwri", "Lsho", "Lelb", "Lwri", "Rhip", "Rkne", "Rank", "Lhip", "Lkne", "Lank",
@@ -274,6 +274,83 @@ function inBetween(first, last, share) {
   return pose;
 }
 
+// Files of poses, as protocol.py reads and writes them: ours, OpenPose's, COCO's
+
+const FARTHEST = 1_000_000; // largest coordinate that a file may hold
+
+/* Which of OpenPose's 25 body joints are the 18, in their order; its 18 are the same. */
+const OPENPOSE_25 = [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18];
+
+/* Which joint each of COCO's 17 key points is, and of MoveNet's; COCO has no neck. */
+const COCO_17 = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10];
+
+const isCoordinate = (value) => Number.isFinite(value) && Math.abs(value) <= FARTHEST;
+const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+
+/* A pose from what a JSON file holds, in pixels of its picture; an Error says what is wrong. */
+export function readPose(found) {
+  if (isObject(found) && "people" in found) {
+    const points = triples(theOne(found.people, "people").pose_keypoints_2d, [18, 25], "OpenPose joints");
+    return points.length === JOINTS.length ? points : OPENPOSE_25.map((joint) => points[joint]);
+  }
+  if (isObject(found) && "annotations" in found) found = theOne(found.annotations, "annotations");
+  else if (Array.isArray(found) && isObject(found[0])) found = theOne(found, "annotations");
+  if (isObject(found) && "keypoints" in found) {
+    const pose = JOINTS.map(() => null);
+    triples(found.keypoints, [17], "COCO key points").forEach((point, i) => (pose[COCO_17[i]] = point));
+    const [right, left] = [pose[JOINT.Rsho], pose[JOINT.Lsho]];
+    pose[JOINT.neck] = right && left ? mean([right, left]) : null;
+    return pose;
+  }
+  if (!Array.isArray(found) || found.length !== JOINTS.length) {
+    const what = Array.isArray(found) ? `${found.length} entries` : found === null ? "null" : typeof found;
+    throw new Error(`${what} instead of a list of ${JOINTS.length} joints (${JOINTS.join(", ")})`);
+  }
+  return found.map((point, i) => {
+    if (point === null || (Array.isArray(point) && point.length === 2 && point.every(isCoordinate))) return point;
+    throw new Error(`joint ${i} (${JOINTS[i]}) is ${JSON.stringify(point)}`);
+  });
+}
+
+function theOne(people, what) {
+  if (Array.isArray(people) && people.length === 1 && isObject(people[0])) return people[0];
+  const count = Array.isArray(people) ? people.length : typeof people;
+  throw new Error(`${count} ${what} instead of one: keep the one that is meant`);
+}
+
+/* Points from x, y and certainty (or visibility) of each joint, one after the other; null where the third is 0. */
+function triples(values, counts, what) {
+  if (!Array.isArray(values) || !counts.includes(values.length / 3)) {
+    const count = Array.isArray(values) ? `${values.length} numbers` : typeof values;
+    throw new Error(`${count} instead of ${counts.map((n) => `3 x ${n}`).join(" or ")} for its ${what}`);
+  }
+  const wrong = values.find((value) => !isCoordinate(value));
+  if (wrong !== undefined) throw new Error(`${JSON.stringify(wrong)} among its ${what}`);
+  return Array.from({ length: values.length / 3 }, (_, i) => (values[3 * i + 2] > 0 ? values.slice(3 * i, 3 * i + 2) : null));
+}
+
+/* What a file of a pose holds, in one of the forms "points" (ours), "openpose" and "coco". */
+export function writePose(pose, form = "points") {
+  const points = rounded(pose);
+  if (form === "points") return points;
+  if (form === "openpose") {
+    const numbers = points.flatMap((point) => [...(point ?? [0, 0]), point ? 1 : 0]);
+    return { version: 1.3, people: [{ person_id: [-1], pose_keypoints_2d: numbers }] };
+  }
+  const chosen = COCO_17.map((joint) => points[joint]);
+  const numbers = chosen.flatMap((point) => [...(point ?? [0, 0]), point ? 2 : 0]);
+  return [{ category_id: 1, num_keypoints: chosen.filter(Boolean).length, keypoints: numbers }];
+}
+
+/* A pose out of a file for a person in a picture of [height, width]: as it is where at least half its joints lie on the
+picture, as those of a pose saved here do; else brought to the person's size and place. Null where it can't be. */
+export function brought(pose, person, [height, width]) {
+  const there = pose.filter(Boolean);
+  const within = there.filter(([x, y]) => x >= -0.5 && y >= -0.5 && x < width - 0.5 && y < height - 0.5);
+  if (there.length && 2 * within.length >= there.length) return pose;
+  return fitted([pose], person)?.[0] ?? null;
+}
+
 // Undo and redo: the poses before, the present one, and those that were undone
 
 export const newHistory = (present) => ({ past: [], present, future: [], kind: null });
@@ -337,10 +414,49 @@ export function outOfCrop(pose, crop, [height, width]) {
   ]);
 }
 
-/* The square that MoveNet is given of a picture: {side, left, top}, the picture in its middle (estimation.py). */
+// Finding people. MoveNet is given squares of a photo, {left, top, side} in its pixels from the outer corner, black beyond
+// its borders; as in estimation.py, except that what it is given there tells of several people at once.
+
+/* The square around a picture: `margin` times its longer side, the picture in the middle. */
 export function squareAround(height, width, margin) {
   const side = roundToEven(margin * Math.max(height, width));
-  return { side, left: Math.floor((side - width) / 2), top: Math.floor((side - height) / 2) };
+  return { left: -Math.floor((side - width) / 2), top: -Math.floor((side - height) / 2), side };
+}
+
+/* The squares in which people are looked for: the one around a picture, then overlapping ones of half its longer side. */
+export function squaresOf(height, width, margin) {
+  const side = Math.ceil(Math.max(height, width) / 2);
+  const starts = (length) => {
+    if (length <= side) return [Math.floor((length - side) / 2)];
+    const last = 2 * Math.ceil(length / side) - 2;
+    return Array.from({ length: last + 1 }, (_, i) => roundToEven((i * (length - side)) / last));
+  };
+  const parts = starts(height).flatMap((top) => starts(width).map((left) => ({ left, top, side })));
+  return [squareAround(height, width, margin), ...parts];
+}
+
+/* The square of `margin` times the longer side round a pose's joints, kept in a picture: where one looks closer. */
+export function squareRound(pose, height, width, margin) {
+  const most = [width - 1, height - 1];
+  const inside = pose.filter(Boolean).map((point) => point.map((v, axis) => Math.min(Math.max(v, 0), most[axis])));
+  const side = Math.max(8, Math.ceil(margin * extent(inside)));
+  const [x, y] = middle(inside);
+  return { left: Math.round(x - side / 2), top: Math.round(y - side / 2), side };
+}
+
+/* The longer side of the box round a pose's joints; 0 without any. */
+export function extent(pose) {
+  const points = pose.filter(Boolean);
+  const along = (axis) => points.map((point) => point[axis]);
+  return points.length ? Math.max(...[0, 1].map((axis) => Math.max(...along(axis)) - Math.min(...along(axis)))) : 0;
+}
+
+/* Whether two poses are of one person: joints that both have lie near one another. */
+export function samePerson(a, b) {
+  const both = [...a.keys()].filter((joint) => a[joint] && b[joint]);
+  if (both.length < 3) return false;
+  const apart = both.reduce((sum, joint) => sum + length(minus(a[joint], b[joint])), 0) / both.length;
+  return apart < 0.25 * Math.max(extent(a), extent(b));
 }
 
 function roundToEven(value) {
@@ -349,15 +465,12 @@ function roundToEven(value) {
   return below % 2 ? below + 1 : below;
 }
 
-const COCO = [0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10];
-
-/* MoveNet's 17 joints [y, x, score] in shares of its square as our 18 in the picture's pixels; those with a score below
+/* MoveNet's 17 joints [y, x, score] in shares of a square as our 18 in the picture's pixels; those with a score below
 `least` are missing. The neck is between the shoulders. */
-export function fromMoveNet(decoded, height, width, margin, least) {
-  const { side, left, top } = squareAround(height, width, margin);
+export function fromMoveNet(decoded, { left, top, side }, least) {
   const pose = JOINTS.map(() => null);
   decoded.forEach(([y, x, score], i) => {
-    if (score >= least) pose[COCO[i]] = [x * side - 0.5 - left, y * side - 0.5 - top];
+    if (score >= least) pose[COCO_17[i]] = [x * side - 0.5 + left, y * side - 0.5 + top];
   });
   const shoulders = [pose[JOINT.Rsho], pose[JOINT.Lsho]];
   if (shoulders.every(Boolean)) pose[JOINT.neck] = mean(shoulders);
@@ -586,4 +699,90 @@ function inTorso(points, margin, height, width) {
       if (inside || points.some(near)) mask[at] = 1;
     }
   return mask;
+}
+
+// What is seen inside a generator, equal to look_inside in inference.py
+
+const FRONT_TO_BACK = [
+  "head", "right_forearm", "left_forearm", "right_upper_arm", "left_upper_arm",
+  "right_shin", "left_shin", "right_thigh", "left_thigh", "torso", "background",
+].map((name) => REGIONS.indexOf(name));
+
+const JOINT_BYTES = COLOURS.map((colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)));
+
+/* Colour of each candidate of the attention: the regions, then new paint; as in plotting.py. */
+export const CANDIDATE_COLOURS = [
+  [204, 121, 167], [0, 158, 115],
+  ...LIMBS.map(([name, , far]) => JOINT_BYTES[far].map((c) => Math.round(c * (/(shin|forearm)$/.test(name) ? 0.6 : 1)))),
+  [96, 96, 96], [255, 255, 255],
+];
+
+/* Planes [3, ...] in [-1, 1] of `count` pixels as red, green, blue and 255 for each. */
+export function coloursOf(planes, count) {
+  const colours = new Uint8ClampedArray(4 * count).fill(255); // which rounds and clamps
+  for (let at = 0; at < count; at++)
+    for (let colour = 0; colour < 3; colour++) colours[4 * at + colour] = (planes[colour * count + at] + 1) * 127.5;
+  return colours;
+}
+
+/* A picture [3, height, width] with every part moved to the target pose, the region in front shown: warping.warp_image. */
+export function warpedImage(image, { maps, masks, height, width }) {
+  const count = height * width, moved = new Float32Array(3 * count);
+  for (let at = 0; at < count; at++) {
+    const [across, down] = maps[FRONT_TO_BACK.find((region) => masks[region * count + at])];
+    const column = at % width, row = Math.floor(at / width);
+    const x = across[0] * column + across[1] * row + across[2], y = down[0] * column + down[1] * row + down[2];
+    const left = Math.floor(x), top = Math.floor(y);
+    for (const [i, j] of [[left, top], [left + 1, top], [left, top + 1], [left + 1, top + 1]]) {
+      if (i < 0 || j < 0 || i >= width || j >= height) continue; // zeros outside
+      const share = (1 - Math.abs(x - i)) * (1 - Math.abs(y - j));
+      for (let plane = 0; plane < 3; plane++) moved[plane * count + at] += share * image[plane * count + j * width + i];
+    }
+  }
+  return moved;
+}
+
+/* Heat maps [18, ...] of `count` pixels in the joints' colours on black, the strongest shown: plotting.heatmap_overlay. */
+function heatmapColours(maps, count) {
+  const colours = new Uint8ClampedArray(4 * count).fill(255);
+  for (let at = 0; at < count; at++) {
+    let joint = 0;
+    for (let other = 1; other < JOINTS.length; other++) if (maps[other * count + at] > maps[joint * count + at]) joint = other;
+    colours.set(JOINT_BYTES[joint].map((c) => Math.round(0.85 * maps[joint * count + at] * c)), 4 * at);
+  }
+  return colours;
+}
+
+/* The candidates' colours mixed by their shares [12, ...]: plotting.attention_picture. */
+function attentionColours(shares, count) {
+  const colours = new Uint8ClampedArray(4 * count).fill(255);
+  for (let at = 0; at < count; at++)
+    for (let k = 0; k < 3; k++)
+      colours[4 * at + k] = CANDIDATE_COLOURS.reduce((sum, colour, i) => sum + shares[i * count + at] * colour[k], 0);
+  return colours;
+}
+
+/* Pictures to look at, [label, {colours, height, width}] each.
+
+image [3, height, width], heatmaps and warps (limbWarps) of the target pose are what the generator was given; picture, low,
+middle, attention, background are the outputs of its graph (studio/export.py). */
+export function lookInside({ image, heatmaps, warps }, { picture, low, middle, attention, background }) {
+  const { height, width } = warps, count = height * width, behind = (REGIONS.length - 1) * count;
+  const shown = (planes, factor = 1) => {
+    const [tall, wide] = [height / factor, width / factor];
+    return { colours: coloursOf(planes, tall * wide), height: tall, width: wide };
+  };
+  const person = attention.subarray(behind, behind + count).map((share) => 1 - 2 * share);
+  const silhouette = new Float32Array(3 * count);
+  for (const plane of [0, 1, 2]) silhouette.set(person, plane * count);
+  return [
+    ["heat maps", { colours: heatmapColours(heatmaps, count), height, width }],
+    ["warped source", shown(warpedImage(image, warps))],
+    ["1/4 of the size", shown(low, 4)],
+    ["1/2 of the size", shown(middle, 2)],
+    ["full size", shown(picture)],
+    ["attention", { colours: attentionColours(attention, count), height, width }],
+    ["silhouette", shown(silhouette)],
+    ["background", shown(background)],
+  ];
 }

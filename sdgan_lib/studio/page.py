@@ -14,22 +14,28 @@ import subprocess
 from base64 import b64encode
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sdgan_lib.checkpoints import load_generator
-from sdgan_lib.datasets import open_split
 from sdgan_lib.errors import UserError
-from sdgan_lib.estimation import LEAST_SCORE, MARGIN, VARIANTS, MoveNet, load_estimator
-from sdgan_lib.estimation import SHIPPED as THUNDER
+from sdgan_lib.estimation import (
+    CERTAIN,
+    LEAST_EXTENT,
+    LEAST_SCORE,
+    LIGHTNING,
+    MARGIN,
+    MOST_LOOKS,
+    VARIANTS,
+    MoveNet,
+    load_estimator,
+)
 from sdgan_lib.files import write_whole
-from sdgan_lib.images import decode, encode_png, opened, pixels
-from sdgan_lib.motion import SEQUENCES, read_poses
-from sdgan_lib.pose import visible
+from sdgan_lib.images import encode_png, to_uint8
 from sdgan_lib.protocol import points_of
-from sdgan_lib.studio import view_module, view_style
-from sdgan_lib.studio.export import INPUTS, PlainGenerator, example_inputs, to_onnx
+from sdgan_lib.studio import plain_module, view_module, view_style
+from sdgan_lib.studio.export import INPUTS, OUTPUTS, PlainGenerator, example_inputs, picture_alone, to_onnx
+from sdgan_lib.studio.offers import Offer, offered_motions, offered_people, offered_poses
 
 STATIC = Path(__file__).parent / "static"
 
@@ -37,9 +43,6 @@ LARGEST = 25_000_000
 """Bytes that the page may have at most."""
 
 RUNTIME = "onnxruntime-web/dist"
-
-PEOPLE = 12
-"""How many people the page offers to start with."""
 
 CHUNK = 1 << 20
 """Characters of an embedded file from one sign of progress to the next while the page is loading."""
@@ -65,28 +68,33 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
     modules = node_modules(out.parent)
     generator = load_generator(checkpoint)
     size = (128, 64)
-    graph = to_onnx(PlainGenerator(generator), example_inputs(*size), INPUTS, ("picture",))
-    estimator = load_estimator(THUNDER.with_name("lightning.safetensors"))
+    graph = to_onnx(PlainGenerator(generator), example_inputs(*size), INPUTS, OUTPUTS)
+    whole, weights = _parts(graph)
+    estimator = load_estimator(LIGHTNING)
     finder = to_onnx(
         _Finder(estimator.network),
         (torch.rand(1, 3, estimator.size, estimator.size),),
         ("square",),
         ("joints",),
     )
+    people = offered_people(data, size)
     settings = {
         "size": size,
         "background": generator.config.background,
         "square": VARIANTS["lightning"].size,
         "margin": MARGIN,
         "leastScore": LEAST_SCORE,
-        "people": people(data, size),
-        "sequences": {
-            path.stem: [*map(points_of, read_poses(path))] for path in sorted(SEQUENCES.glob("*.json"))
-        },
+        "certain": CERTAIN,
+        "leastExtent": LEAST_EXTENT,
+        "mostLooks": MOST_LOOKS,
+        "people": _people(people),
+        "poses": [[name, points_of(pose)] for name, pose in offered_poses(people).items()],
+        "motions": [[name, [*map(points_of, poses)]] for name, poses in offered_motions().items()],
     }
     embedded = {
         "wasm": [(modules / RUNTIME / "ort-wasm-simd-threaded.wasm").read_bytes()],
-        "generator": _parts(graph),
+        "generator": [picture_alone(graph).SerializeToString(), weights],
+        "inside": [whole],  # with the generator's weights, started when somebody looks inside
         "finder": _parts(finder),
     }
     page = _assemble(modules, settings, embedded)
@@ -138,32 +146,16 @@ class _Finder(nn.Module):
         return MoveNet.decode(self.network(square))
 
 
-def people(data: Path, size: tuple[int, int]) -> list[dict]:
-    """People to start with, of the test split: name, picture (PNG, base64) and pose.
-
-    Identities at even distances; of each the picture that shows most joints, the first of equals.
-    """
-    split = open_split(data, "test")
-    if split.size != size:
-        found, wanted = ("x".join(map(str, some)) for some in (split.size, size))
-        raise UserError(f"{data}: its pictures are {found}, the page is made for {wanted}")
-    of_identity: dict[str, list[int]] = {}
-    for index, name in enumerate(split.names):
-        of_identity.setdefault(name.split("_")[0], []).append(index)
-    identities = sorted(of_identity)
-    found = []
-    for place in np.linspace(0, len(identities) - 1, min(PEOPLE, len(identities))).round().astype(int):
-        index = max(of_identity[identities[place]], key=lambda i: int(visible(split.poses[i]).sum()))
-        with opened(split.image_path(index)) as file:
-            png = encode_png(pixels(decode(file)).permute(1, 2, 0).numpy())
-        found.append(
-            {
-                "name": split.names[index].removesuffix(".jpg"),
-                "picture": b64encode(png).decode(),
-                "pose": points_of(split.poses[index]),
-            }
-        )
-    return found
+def _people(people: list[Offer]) -> list[dict]:
+    """People as the page's settings hold them: name, picture (PNG, base64) and pose."""
+    return [
+        {
+            "name": name,
+            "picture": b64encode(encode_png(to_uint8(picture))).decode(),
+            "pose": points_of(pose),
+        }
+        for name, picture, pose in people
+    ]
 
 
 # The file
@@ -207,8 +199,8 @@ def _assemble(modules: Path, settings: dict, embedded: dict[str, list[bytes]]) -
     runtime = _as_script(modules / RUNTIME / "ort.wasm.bundle.min.mjs", "ort")
     engine = (STATIC / "engine.js").read_text(encoding="utf-8")
     engine = f'(() => {{\n"use strict";\n{runtime}\n{engine}}})();'
-    view = view_module().replace("export default { render };", "")
-    page_script = re.sub(r"^import .*\n", "", (STATIC / "page.js").read_text(encoding="utf-8"), flags=re.M)
+    view = view_module().replace("export default { render };", "") + plain_module("model.mjs")
+    page_script = plain_module("static/page.js")
     elements = [
         element
         for name, parts in embedded.items()

@@ -7,21 +7,38 @@ asked       a number, set here with every new pose; the other side sets
 answered    to the same number when the picture of that pose is there
 picture     the person in that pose, bytes of a PNG file
 source      the picture of the person, bytes of a PNG file
-start       the pose that "reset" leads back to
+start       the pose that "reset" leads back to; a new one is another person's, or the same person's put right
 poses       poses to start from: [name, pose]
+motions     motions to choose from: [name, key poses]
+fit         whether `poses` and `motions` are brought to the size and place of `start` first
 motion      key poses of a motion; both sides set them
 steps       how many poses there are from one key to the next when it plays
 joint       name of the joint chosen last; both sides set it
 size        [height, width] of the pictures
 scale       how many pixels of the screen one of theirs takes at most
 fault       what went wrong with the last pose, or ""
+wants_inside
+            whether somebody looks inside the network; set here. While it is true the other side sets, with each picture,
+inside      what is seen there: [label, bytes of a PNG file]
+people      who can be chosen: [name, bytes of a PNG file]
+person      the number in `people` of who is shown, -1 for none of them
+placing     whether the skeleton is being put where the person's body is on `source`; no picture is asked for meanwhile
+grants      names of the wishes that the other side grants, of those below
+wish        [a number, name, what belongs to it], set here; the other side sets
+reply       [that number, what there is to tell, whether it is a fault, [name, type, bytes] of a file to be saved or null];
+            more than one reply may come to a wish, as it goes on
+
+What can be wished for: "person" (number in `people`), "photo" (bytes, name of the file: its people come first in `people`
+and one of them is shown, or `placing` begins), "place" (the person's pose, put right; `placing` ends), "clip" (the motion
+as a file). surroundings.js makes all of them but "place".
 
 Only one pose is under way at a time: while it is, newer ones replace one another, and the newest goes when the answer is
 there. So a slow answer never makes a queue. */
 import {
   JOINTS, JOINT, BONES, LABELS, COLOURS, samePose, rounded, drag, mirrored, scaled, moved, hidden, shown, expected, middle,
-  newHistory, record, undo, redo, between,
+  newHistory, record, undo, redo, between, fitted, extent,
 } from "./geometry.mjs";
+import { element, OWN_KEYS, surroundings } from "./surroundings.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const REACH = 16; // how near to a joint a pointer takes it, in pixels of the screen
@@ -44,6 +61,7 @@ const ICONS = {
   add: "M12 5v14M5 12h14",
   remove: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   reset: "M4 12a8 8 0 1 0 2.5-5.8M4 3v5h5",
+  place: "M12 3v4M12 17v4M3 12h4M17 12h4M12 7.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9z",
 };
 
 const TOOLS = [
@@ -59,25 +77,18 @@ const TOOLS = [
     ["hide", "Hide", "Take the chosen joint away, or bring it back (Delete)"],
     ["ghosts", "Hidden", "Show where hidden joints would be; click one to bring it back"],
   ],
-  [["reset", "Reset", "Back to the first pose"]],
+  [
+    ["place", "Place", "Put the joints where they are on the person; press again when they are there"],
+    ["reset", "Reset", "Back to the first pose"],
+  ],
 ];
-// JupyterLab's own keys (X cuts a cell) stay out of whatever has the focus and this attribute; a parent's doesn't count.
-const OWN_KEYS = { "data-lm-suppress-shortcuts": "true" };
 
 const MOTION = [
   ["play", "Play", "Play the key poses and what lies between them"],
   ["add", "Add key", "Add this pose to the motion"],
   ["remove", "Remove", "Take the last key pose chosen out of the motion"],
 ];
-const TOGGLES = ["move", "alone", "ghosts"];
-
-/* An element with attributes and children; `tag` of SVG where the namespace says so. */
-function element(tag, attributes = {}, children = [], namespace = null) {
-  const node = namespace ? document.createElementNS(namespace, tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
+const TOGGLES = ["move", "alone", "ghosts", "place"];
 
 const shape = (tag, attributes = {}, children = []) => element(tag, attributes, children, SVG);
 
@@ -89,7 +100,7 @@ const place = (node, names, values) => names.forEach((name, i) => node.setAttrib
 
 /* A small skeleton that cannot be moved. */
 function thumbnail(pose, height) {
-  const [x, y] = middle(pose) ?? [0, 0], tall = 0.85 * height, wide = 0.45 * height;
+  const [x, y] = middle(pose) ?? [0, 0], tall = Math.max(0.85 * height, 1.1 * extent(pose)), wide = 0.53 * tall;
   const svg = shape("svg", { viewBox: `${x - wide / 2} ${y - tall / 2} ${wide} ${tall}`, "aria-hidden": "true" });
   for (const [from, to] of BONES)
     if (pose[from] && pose[to])
@@ -143,9 +154,61 @@ function skeleton([height, width]) {
   return { svg, joints, draw };
 }
 
+/* What each picture inside the network is, in plain words. */
+const INSIDE = {
+  "heat maps": "How the network is told the pose: a spot for each joint, in the skeleton's colours.",
+  "warped source": "The source, moved limb by limb to the new pose, without a network.",
+  "1/4 of the size": "The network's first picture, a quarter as high and wide: rough shape and colours.",
+  "1/2 of the size": "Its second picture, half as high and wide: parts become clear.",
+  "full size": "The answer.",
+  attention: "Where each pixel comes from. White: painted anew; grey: the background; a colour: moved from that part of the source.",
+  silhouette: "White: where it puts the person in front of the background.",
+  background: "The place without the person; what they hid is painted.",
+};
+const INSIDE_WIDTHS = { "--times": 144, "--times-wide": 204 }; // pixels of the screen for one of them, on a phone and a desk
+
+/* What the network is given and makes on the way to its picture, to be opened; nothing is computed while it is closed. */
+function insideOf(model) {
+  const [height, width] = model.get("size");
+  const grid = element("div", { class: "grid" });
+  const details = element("details", { class: "inside" }, [element("summary", OWN_KEYS, ["Inside the network"]), grid]);
+  for (const [name, most] of Object.entries(INSIDE_WIDTHS))
+    details.style.setProperty(name, Math.max(1, Math.floor(most / width))); // whole: every pixel is a square
+  let labels = [], addresses = [];
+
+  function show() {
+    const pictures = model.get("inside") ?? [], before = addresses;
+    addresses = pictures.map(([, bytes]) => URL.createObjectURL(new Blob([bytes], { type: "image/png" })));
+    if (String(labels) !== String(pictures.map(([label]) => label))) {
+      labels = pictures.map(([label]) => label);
+      grid.replaceChildren(...labels.map((label) => {
+        const image = element("img", { alt: label, width, height, draggable: "false" });
+        return element("figure", { "data-inside": label }, [
+          image, element("figcaption", {}, [element("b", {}, [label]), INSIDE[label] ?? ""]),
+        ]);
+      }));
+    }
+    grid.querySelectorAll("img").forEach((image, i) => (image.src = addresses[i]));
+    for (const address of before) URL.revokeObjectURL(address);
+  }
+
+  const forget = () => addresses.forEach((address) => URL.revokeObjectURL(address));
+  const follow = () => (details.open = Boolean(model.get("wants_inside")));
+  details.addEventListener("toggle", () => {
+    if (details.open === model.get("wants_inside")) return;
+    model.set("wants_inside", details.open);
+    model.save_changes();
+  });
+  follow();
+  show();
+  const listeners = { "change:inside": show, "change:wants_inside": follow };
+  return { details, listeners, forget };
+}
+
 function render({ model, el }) {
   const size = model.get("size"), [height, width] = size;
   const root = element("div", { class: "pose-studio" });
+  el.append(root);
   root.style.setProperty("--scale", model.get("scale"));
   root.style.setProperty("--height", height);
   root.style.setProperty("--width", width);
@@ -154,11 +217,27 @@ function render({ model, el }) {
   let sent = pose; // as the other side has it
   let history = newHistory(pose);
   let chosen = JOINT[model.get("joint")] ?? null;
+  const stepsBetween = model.get("steps"); // of one's own key poses
   let lastPlaces = JOINTS.map(() => null); // of hidden joints
   const on = { move: false, alone: false, ghosts: false };
 
   // The page's parts
 
+  const around = surroundings({
+    model,
+    root,
+    stop: () => stop(),
+    become: (next) => {
+      stop();
+      become(next);
+    },
+    play: (keys) => {
+      model.set("steps", 1); // all its poses are given
+      key = null;
+      setKeys(keys);
+      play();
+    },
+  });
   const buttons = {};
   const tool = ([name, text, title]) => {
     const button = element("button", { type: "button", title, "data-tool": name, ...OWN_KEYS }, [icon(name), text]);
@@ -167,7 +246,7 @@ function render({ model, el }) {
     return (buttons[name] = button);
   };
   const toolbar = element("div", { class: "tools", role: "toolbar", "aria-label": "Pose" });
-  toolbar.append(...TOOLS.map((group) => element("div", { class: "group" }, group.map(tool))));
+  toolbar.append(...TOOLS.map((group) => element("div", { class: "group" }, group.filter(([name]) => name !== "place" || around.grants.includes(name)).map(tool))));
   const { svg, joints, draw } = skeleton(size);
   const images = {};
   const figure = (name, alt, caption, ...over) => {
@@ -185,35 +264,48 @@ function render({ model, el }) {
   const status = element("p", { class: "status" }, [where, hint]);
   const strip = element("div", { class: "strip", role: "group", "aria-label": "Poses to start from" });
   const timeline = element("div", { class: "strip motion", role: "group", "aria-label": "Motion: key poses" });
-  for (const [name, start] of model.get("poses") ?? []) {
-    const button = element("button", { type: "button", title: name, "data-pose": name, ...OWN_KEYS }, [thumbnail(start, height), name]);
-    button.addEventListener("click", () => {
-      stop();
-      become(start);
-    });
-    strip.append(button);
+  function listPoses() {
+    const offered = (model.get("poses") ?? []).map(([name, pose]) => [name, model.get("fit") ? fitted([pose], model.get("start"))?.[0] : pose]);
+    strip.replaceChildren(...offered.filter(([, pose]) => pose).map(([name, pose]) => {
+      const button = element("button", { type: "button", title: name, "data-pose": name, ...OWN_KEYS }, [thumbnail(pose, height), name]);
+      button.addEventListener("click", () => {
+        stop();
+        become(pose);
+      });
+      return button;
+    }));
+    strip.hidden = !strip.childElementCount;
   }
   const keyButtons = element("div", { class: "keys" });
   timeline.append(element("div", { class: "group" }, MOTION.map(tool)), keyButtons);
-  root.append(toolbar, figures, status, ...(strip.childElementCount ? [strip] : []), timeline);
-  el.append(root);
+  const inside = insideOf(model);
+  root.append(...around.above, toolbar, figures, status, strip, around.motions, timeline, around.saving);
 
   // Pictures and poses, to and fro
 
   const addresses = {};
-  function showPicture(trait, ...names) {
+  const placing = () => Boolean(model.get("placing"));
+
+  function showPicture(trait) {
     const bytes = model.get(trait);
     if (!bytes?.byteLength) return;
     const old = addresses[trait];
     addresses[trait] = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
-    for (const name of names) images[name].src = addresses[trait];
+    images[trait].src = addresses[trait];
+    showBackdrop();
     if (old) URL.revokeObjectURL(old);
+  }
+
+  function showBackdrop() {
+    const address = addresses[placing() ? "source" : "picture"];
+    if (address) images.backdrop.src = address;
+    root.querySelector(".of-backdrop figcaption").textContent = placing() ? "Drag each joint to its place" : "Drag the joints";
   }
 
   const waiting = () => model.get("asked") !== model.get("answered");
 
   function send() {
-    if (waiting() || samePose(sent, pose)) return;
+    if (waiting() || placing() || samePose(sent, pose)) return;
     sent = pose;
     model.set("pose", sent);
     model.set("asked", model.get("asked") + 1);
@@ -239,13 +331,15 @@ function render({ model, el }) {
       undo: !history.past.length,
       redo: !history.future.length,
       hide: chosen === null,
-      play: keys.length < 2,
+      play: keys.length < 2 || placing(),
       remove: !keys.length,
     };
     for (const name in idle) buttons[name].setAttribute("aria-disabled", String(idle[name]));
+    if (buttons.place) buttons.place.lastChild.textContent = placing() ? "Done" : "Place";
     buttons.hide.lastChild.textContent = chosen !== null && !pose[chosen] ? "Show" : "Hide";
-    for (const name of TOGGLES) buttons[name].setAttribute("aria-pressed", String(on[name]));
+    for (const name of TOGGLES) buttons[name]?.setAttribute("aria-pressed", String(name === "place" ? placing() : on[name]));
     svg.classList.toggle("moving", on.move);
+    root.classList.toggle("placing", placing());
     root.setAttribute("aria-busy", String(waiting())); // the picture is behind the skeleton
   }
 
@@ -314,7 +408,7 @@ function render({ model, el }) {
 
   function play() {
     const keys = model.get("motion") ?? [];
-    if (playing || keys.length < 2) return stop();
+    if (playing || placing() || keys.length < 2) return stop();
     playing = { poses: between(keys, model.get("steps"), true), next: 0, before: pose };
     playing.timer = setInterval(() => {
       if (waiting()) return; // one picture for each pose
@@ -323,18 +417,32 @@ function render({ model, el }) {
     showPlaying();
   }
 
-  function stop() {
-    if (!playing) return;
-    clearInterval(playing.timer);
-    const { before } = playing;
+  function halt() {
+    clearInterval(playing?.timer);
     playing = null;
     showPlaying();
+  }
+
+  function stop() {
+    if (!playing) return;
+    const { before } = playing;
+    halt();
     become(before, { final: false });
   }
 
   function showPlaying() {
     buttons.play.replaceChildren(icon(playing ? "stop" : "play"), playing ? "Stop" : "Play");
     root.classList.toggle("playing", Boolean(playing));
+  }
+
+  /* Put the joints where they are on the person; the second time they are there. */
+  function place() {
+    if (placing()) return around.wish("place", pose);
+    model.set("placing", true);
+    model.save_changes();
+    history = newHistory(model.get("start"));
+    pose = history.present;
+    refresh();
   }
 
   const toggle = (name) => () => {
@@ -351,8 +459,10 @@ function render({ model, el }) {
     alone: toggle("alone"),
     ghosts: toggle("ghosts"),
     hide: () => chosen !== null && hideOrShow(chosen),
+    place,
     reset: () => become(model.get("start")),
     add: () => {
+      if (!model.get("motion")?.length) model.set("steps", stepsBetween);
       key = key === null ? (model.get("motion") ?? []).length : key + 1;
       setKeys((model.get("motion") ?? []).toSpliced(key, 0, pose));
     },
@@ -461,8 +571,22 @@ function render({ model, el }) {
   // What the other side changes
 
   const listeners = {
-    "change:picture": () => showPicture("picture", "picture", "backdrop"),
-    "change:source": () => showPicture("source", "source"),
+    ...around.listeners,
+    "change:picture": () => showPicture("picture"),
+    "change:source": () => showPicture("source"),
+    "change:poses": listPoses,
+    "change:placing": () => {
+      showBackdrop();
+      refresh();
+    },
+    "change:start": () => {
+      halt();
+      sent = pose = model.get("pose");
+      history = newHistory(pose);
+      listPoses();
+      refresh();
+    },
+    ...inside.listeners,
     "change:fault": refresh,
     "change:motion": listKeys,
     "change:answered": () => {
@@ -482,14 +606,17 @@ function render({ model, el }) {
     },
   };
   for (const [name, listener] of Object.entries(listeners)) model.on(name, listener);
-  showPicture("source", "source");
-  showPicture("picture", "picture", "backdrop");
+  listPoses();
+  showPicture("source");
+  showPicture("picture");
   listKeys();
 
   return () => {
     clearInterval(playing?.timer);
     for (const [name, listener] of Object.entries(listeners)) model.off?.(name, listener);
     for (const address of Object.values(addresses)) URL.revokeObjectURL(address);
+    around.leave();
+    inside.forget();
     root.remove();
   };
 }

@@ -96,6 +96,35 @@ test("limb warps are Python's, at full size and at feature size", () => {
   }
 });
 
+test("a warped picture is Python's", () => {
+  const chosen = cases.pairs.filter((pair) => pair.warped);
+  assert.ok(new Set(chosen.map((pair) => pair.background)).size === 2 && chosen.length > 3);
+  for (const [i, { source, target, height, width, background, image, warped }] of chosen.entries()) {
+    const warps = g.limbWarps(source, target, height, width, background);
+    alike(g.warpedImage(floats(image), warps), floats(warped), `pair ${i}: warped picture`);
+  }
+});
+
+test("what is seen inside the network is Python's", () => {
+  const { source, target, height, width, image, outputs, seen, colours } = cases.inside;
+  assert.deepEqual(g.CANDIDATE_COLOURS, colours);
+  const given = {
+    image: floats(image), heatmaps: g.heatmaps(target, height, width), warps: g.limbWarps(source, target, height, width),
+  };
+  const made = Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, floats(values)]));
+  const found = g.lookInside(given, made);
+  assert.deepEqual(found.map(([label, picture]) => [label, picture.height, picture.width]), seen.map((entry) => entry.slice(0, 3)));
+  for (const [i, [label, tall, wide, text]] of seen.entries()) {
+    const expected = Buffer.from(text, "base64"), rgba = found[i][1].colours;
+    assert.equal(rgba.length, 4 * tall * wide, label);
+    const off = Array.from({ length: tall * wide }, (_, at) =>
+      Math.max(255 - rgba[4 * at + 3], ...[0, 1, 2].map((k) => Math.abs(rgba[4 * at + k] - expected[3 * at + k]))));
+    const wrong = off.filter((value) => value > 1).length; // rounded to the other side, or a mask's edge as in `alike`
+    assert.ok(wrong <= expected.length / 10_000, `${label}: ${wrong} pixels differ`);
+    assert.ok(new Set(expected).size > 10, `${label}: nothing is seen`);
+  }
+});
+
 test("sizes, mirror and crops are Python's, and lead back", () => {
   for (const [i, pair] of cases.pairs.entries()) {
     const { height, width, target } = pair;
@@ -121,7 +150,7 @@ test("a crop has the torso where the training data has it", () => {
 
 test("MoveNet's joints are put into the picture as in Python", () => {
   for (const { decoded, height, width, pose } of cases.movenet)
-    close(g.fromMoveNet(decoded, height, width, cases.margin, cases.least_score), pose, "found pose");
+    close(g.fromMoveNet(decoded, g.squareAround(height, width, cases.margin), cases.least_score), pose, "found pose");
 });
 
 test("what lies between key poses is Python's", () => {
@@ -277,4 +306,51 @@ test("rounded poses are the same after a round trip", () => {
   const pose = g.rounded(g.scaled(cases.standing, 1.2345));
   assert.ok(g.samePose(JSON.parse(JSON.stringify(pose)), pose));
   assert.ok(!g.samePose(pose, g.hidden(pose, 3)) && !g.samePose(g.hidden(pose, 3), pose));
+});
+
+test("people are looked for in the squares that estimation.py looks at", () => {
+  for (const { height, width, views } of cases.views) assert.deepEqual(g.squaresOf(height, width, cases.margin), views);
+  for (const { pose, height, width, view } of cases.round) {
+    const found = g.squareRound(pose, height, width, cases.margin);
+    for (const name of ["left", "top", "side"]) assert.ok(Math.abs(found[name] - view[name]) <= 1, `${name}: ${found[name]}, ${view[name]}`);
+  }
+  for (const [height, width, pose] of cases.template) close(g.template(height, width), pose, "template");
+});
+
+test("two findings are of one person when their joints lie near one another", () => {
+  const pose = cases.standing, by = (pixels) => g.moved(pose, pixels, 0), size = g.extent(pose);
+  assert.equal(size, 93);
+  assert.ok(g.samePerson(pose, by(0.24 * size)));
+  assert.ok(!g.samePerson(pose, by(0.26 * size)));
+  assert.ok(!g.samePerson(pose, pose.map((point, joint) => (joint < 2 ? point : null))), "too few joints to tell by");
+});
+
+test("files of poses are read as in Python", () => {
+  for (const { what, holds, pose, fault } of cases.files) {
+    if (pose) assert.deepEqual(g.readPose(holds), pose, what);
+    else assert.throws(() => g.readPose(holds), (error) => error.message.includes(fault), what);
+  }
+});
+
+test("files of poses are written as in Python", () => {
+  const { pose, ...files } = cases.saved;
+  for (const [form, expected] of Object.entries(files)) {
+    const found = JSON.parse(JSON.stringify(g.writePose(pose, form)));
+    const [own, theirs] = [found, expected].map((file) => file.people?.[0].pose_keypoints_2d ?? file[0]?.keypoints ?? file);
+    close(own, theirs, form, 1e-3);
+    assert.deepEqual(Object.keys(found[0] ?? found), Object.keys(expected[0] ?? expected), form);
+    const back = g.readPose(found);
+    if (form !== "coco") close(back, pose, `${form}, back`, 1e-3);
+  }
+});
+
+test("a pose of another picture is brought to the person, and one of this picture left as it is", () => {
+  const pose = cases.standing, size = [128, 64];
+  assert.equal(g.brought(pose, cases.standing, size), pose);
+  const reaching = g.moved(pose, 0, -40); // head and shoulders beyond the upper border
+  assert.equal(g.brought(reaching, cases.standing, size), reaching);
+  close(g.brought(g.moved(g.scaled(pose, 4), 300, 200), pose, size), pose, "brought", 1e-9);
+  const far = pose.map((point, joint) => (joint === JOINT.Lwri ? [500, 500] : null));
+  assert.equal(g.brought(far, pose, size), null);
+  assert.equal(g.brought(pose.map(() => null), pose, size), null);
 });

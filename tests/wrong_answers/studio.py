@@ -1,6 +1,8 @@
 """Wrong answers to the exercises of notebook 07_pose_studio, with words of the message that each must get."""
 
+import copy
 import math
+from functools import partial
 
 import torch
 
@@ -198,6 +200,26 @@ def upside_down(pose):
     return there.amin(0) + there.amax(0) - pose
 
 
+def tuned(
+    network, batches, loss_of, rate, decay, own=False, fall=None, zero=True, average=None, batch_of=None
+):
+    """A network trained further; each option is one way of doing it that is not wanted."""
+    student = network if own else copy.deepcopy(network)
+    averaged = copy.deepcopy(network)
+    optimiser = torch.optim.Adam(student.parameters(), lr=rate, betas=(0.5, 0.999))
+    for i in range(len(batches)):
+        optimiser.param_groups[0]["lr"] = rate * (fall or (lambda share: 1 - share))(i / len(batches))
+        if zero:
+            optimiser.zero_grad()
+        loss_of(student, batches[i if batch_of is None else batch_of]).backward()
+        optimiser.step()
+        for old, new in zip(averaged.parameters(), student.parameters(), strict=True):
+            old.data = (
+                decay * old.data + (1 - decay) * new.data if average is None else average(old, new, decay)
+            )
+    return averaged
+
+
 WRONG: dict = {
     "check_turn": [
         (lambda p, j, a: turned(p, j, -a), "turned the wrong way"),
@@ -288,5 +310,17 @@ WRONG: dict = {
         (lambda pose: pose + 500, "lies outside the picture"),
         (lambda pose: pose.mul_(1.0).add_(3.0), "changed the pose that you were given"),
         (lambda pose: pose[:17], "a pose is wanted"),
+    ],
+    "check_fine_tune": [
+        (partial(tuned, own=True), "has changed"),
+        (lambda network, *_, **__: network, "has changed"),
+        (partial(tuned, average=lambda old, new, decay: new.data.clone()), "not their moving average"),
+        (partial(tuned, fall=lambda share: 1), "the rate stays as it is"),
+        (partial(tuned, fall=lambda share: share), "the rate rises"),
+        (partial(tuned, zero=False), "add up"),
+        (partial(tuned, average=lambda old, new, decay: torch.lerp(old, new, decay).data), "the wrong way"),
+        (partial(tuned, batch_of=0), "never looked at"),
+        (lambda network, *_, **__: copy.deepcopy(network), "nothing was learned"),
+        (lambda network, *_, **__: list(network.parameters()), "a network is wanted"),
     ],
 }

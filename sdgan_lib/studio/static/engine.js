@@ -19,11 +19,16 @@ that was opened from disk from a plain script only, not from a module. */
       });
     },
 
-    /* inputs: name -> [values, shape]. The values of the graph's one output. */
-    async run(name, inputs) {
+    /* inputs: name -> [values, shape]. The values of the graph's outputs by name. */
+    async outputs(name, inputs) {
       const tensors = Object.entries(inputs).map(([key, [values, shape]]) => [key, new ort.Tensor("float32", values, shape)]);
-      const [output] = Object.values(await sessions[name].run(Object.fromEntries(tensors)));
-      return output.data;
+      const found = await sessions[name].run(Object.fromEntries(tensors));
+      return Object.fromEntries(Object.entries(found).map(([key, { data }]) => [key, data]));
+    },
+
+    /* The same of a graph with one output: its values. */
+    async run(name, inputs) {
+      return Object.values(await engine.outputs(name, inputs))[0];
     },
   };
 

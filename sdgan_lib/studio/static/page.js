@@ -1,8 +1,10 @@
-/* The page around the view: it starts the networks, answers poses with pictures, and offers people, photos and motions.
-
-skeleton.js talks to a model with get, set, on, off and save_changes; here the model draws the picture itself. */
+/* The page around the view: it starts the networks and answers what the view asks and wishes for. */
 import { render } from "../skeleton.js";
-import { between, cropAround, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, outOfCrop, squareAround, template } from "../geometry.mjs";
+import {
+  between, coloursOf, cropAround, extent, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, lookInside, samePerson, squareRound,
+  squaresOf, template,
+} from "../geometry.mjs";
+import { State } from "../model.mjs";
 
 const settings = JSON.parse(document.getElementById("settings").textContent);
 const [HEIGHT, WIDTH] = settings.size;
@@ -31,6 +33,7 @@ async function loadGraph(name) {
     weights[2 * i + 1] = halves[half + i];
   }
   await engine("load", name, model, weights);
+  return weights;
 }
 
 /* The networks' engine: a function of the name of a call and its values. In a worker made of the page's own text, so that
@@ -98,12 +101,11 @@ function planes(context, width, height) {
   return values;
 }
 
-/* The way back: red, green, blue and 255 for each pixel. */
-function fromPlanes(values) {
-  const colours = new Uint8ClampedArray(4 * COUNT).fill(255); // which rounds and clamps
-  for (let at = 0; at < COUNT; at++)
-    for (let colour = 0; colour < 3; colour++) colours[4 * at + colour] = (values[colour * COUNT + at] + 1) * 127.5;
-  return colours;
+/* Colours as the bytes of a PNG file. */
+function pngOf({ colours, height, width }) {
+  const [element, context] = canvas(width, height);
+  context.putImageData(new ImageData(colours, width, height), 0, 0);
+  return asPNG(element);
 }
 
 // The generator
@@ -117,107 +119,45 @@ class Person {
     this.heatmaps = [heatmaps(pose, HEIGHT, WIDTH), JOINT_MAPS];
   }
 
-  /* The person in another pose: the picture's colours. */
-  async inPose(pose) {
-    const { maps, masks } = limbWarps(this.pose, pose, HEIGHT, WIDTH, settings.background);
-    const picture = await engine("run", "generator", {
+  /* What the generator is given for another pose: the graph's inputs, and the warps among them. */
+  given(pose) {
+    const warps = limbWarps(this.pose, pose, HEIGHT, WIDTH, settings.background);
+    const inputs = {
       source_image: this.image,
       source_heatmaps: this.heatmaps,
       target_heatmaps: [heatmaps(pose, HEIGHT, WIDTH), JOINT_MAPS],
-      maps: [Float32Array.from(maps.flat(2)), [1, 11, 2, 3]],
-      masks: [masks, [1, 11, HEIGHT, WIDTH]],
-    });
-    return fromPlanes(picture);
+      maps: [Float32Array.from(warps.maps.flat(2)), [1, 11, 2, 3]],
+      masks: [warps.masks, [1, 11, HEIGHT, WIDTH]],
+    };
+    return { inputs, warps };
+  }
+
+  /* The person in another pose: the picture's colours. */
+  async inPose(pose) {
+    return coloursOf(await engine("run", "generator", this.given(pose).inputs), COUNT);
   }
 
   /* The same as the bytes of a PNG file. */
   async pngInPose(pose) {
-    const [element, context] = canvas(WIDTH, HEIGHT);
-    context.putImageData(new ImageData(await this.inPose(pose), WIDTH, HEIGHT), 0, 0);
-    return asPNG(element);
+    return pngOf({ colours: await this.inPose(pose), height: HEIGHT, width: WIDTH });
+  }
+
+  /* The same picture among all that is seen inside the network, [label, bytes of a PNG file] each. */
+  async insideInPose(pose) {
+    await startInside();
+    const { inputs, warps } = this.given(pose);
+    const made = await engine("outputs", "inside", inputs);
+    const given = { image: this.image[0], heatmaps: inputs.target_heatmaps[0], warps };
+    return lookInside(given, made).map(([label, seen]) => [label, pngOf(seen)]);
   }
 }
 
-/* What the view talks to. */
-class Model {
-  constructor(person, state) {
-    Object.assign(this, { person, state, listeners: {}, busy: false });
-  }
+let generatorWeights, insideStarted = null;
 
-  get(name) {
-    return this.state[name];
-  }
-
-  set(name, value) {
-    this.state[name] = value;
-    for (const listener of this.listeners[`change:${name}`] ?? []) listener();
-  }
-
-  on(name, listener) {
-    (this.listeners[name] ??= []).push(listener);
-  }
-
-  off(name, listener) {
-    this.listeners[name] = this.listeners[name].filter((other) => other !== listener);
-  }
-
-  /* A pose that does not come from the view. */
-  become(pose) {
-    this.set("asked", this.state.asked + 1); // first, so that the view knows that it waits
-    this.set("pose", pose);
-    this.save_changes();
-  }
-
-  save_changes() {
-    if (this.state.asked !== this.state.answered && !this.busy) this.answer();
-  }
-
-  async answer() {
-    this.busy = true;
-    const { asked, pose } = this.state;
-    try {
-      this.set("picture", await this.person.pngInPose(pose));
-      this.set("fault", "");
-    } catch (error) {
-      this.set("fault", String(error.message ?? error));
-    }
-    this.busy = false;
-    this.set("answered", asked);
-  }
+/* The generator's graph with all outputs, once: the same weights a second time in memory, for those who look inside. */
+function startInside() {
+  return (insideStarted ??= embedded("inside-0").then((graph) => engine("load", "inside", graph, generatorWeights)));
 }
-
-// The studio for one person
-
-let leave = null, model = null;
-
-/* Poses to start from, brought to the person's size and place. */
-function startPoses(person) {
-  const { walk, run, raise_arms: raised, turn } = settings.sequences;
-  const chosen = [["Walk", walk, 0], ["Run", run, 3], ["Arms up", raised, 6], ["Front", turn, 0], ["Side", turn, 3], ["Back", turn, 6]];
-  const poses = chosen.map(([name, poses, number]) => [name, fitted(poses, person.pose)?.[number]]);
-  for (const [number, other] of settings.people.entries()) poses.push([`As ${number + 1}`, fitted([other.pose], person.pose)?.[0]]);
-  return poses.filter(([, pose]) => pose);
-}
-
-async function show(person, state = {}) {
-  leave?.();
-  const picture = await person.pngInPose(person.pose);
-  model = new Model(person, {
-    pose: person.pose, start: person.pose, source: person.png, picture,
-    poses: startPoses(person), motion: [], steps: 1, joint: "Rwri", size: settings.size,
-    scale: 4.4, asked: 0, answered: 0, fault: "", ...state,
-  });
-  leave = render({ model, el: document.getElementById("studio") });
-}
-
-const INVITATION = "Choose a person, or drop a photo of your own, or a pose that you saved, on this page.";
-const told = document.getElementById("told");
-function tell(text, fault = false) {
-  told.textContent = text;
-  told.classList.toggle("fault", fault);
-}
-
-// People
 
 async function shipped({ name, picture, pose }) {
   const png = fromBase64(picture);
@@ -226,68 +166,118 @@ async function shipped({ name, picture, pose }) {
   return new Person(name, png, planes(context, WIDTH, HEIGHT), pose);
 }
 
-const strip = document.getElementById("people");
-
-function press(chosen) {
-  for (const button of strip.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === chosen));
-  strip.querySelector("label").classList.toggle("chosen", chosen === null);
-}
-
-function offerPeople() {
-  const input = document.createElement("input");
-  Object.assign(input, { type: "file", accept: "image/*,.json", id: "photo" });
-  input.addEventListener("change", () => {
-    if (input.files[0]) take(input.files[0]);
-    input.value = ""; // the same file may be chosen again
-  });
-  const label = document.createElement("label");
-  label.append("Your photo…", input);
-  strip.append(label);
-  settings.people.forEach((entry, number) => {
-    const button = document.createElement("button"), image = document.createElement("img");
-    Object.assign(image, { src: `data:image/png;base64,${entry.picture}`, alt: "" });
-    Object.assign(button, { type: "button", title: entry.name });
-    button.setAttribute("aria-label", `Person ${number + 1}`);
-    button.append(image);
-    button.addEventListener("click", async () => {
-      press(button);
-      tell(INVITATION);
-      await show(await shipped(entry));
+/* What the view talks to. */
+class Model extends State {
+  constructor(people) {
+    const { png, pose } = people[0];
+    super({
+      pose, start: pose, source: png, picture: null, fault: "", asked: 1, answered: 0, joint: "Rwri", size: settings.size, scale: 4.4,
+      poses: settings.poses, motions: settings.motions, fit: true, motion: [], steps: 6,
+      person: 0, placing: false, grants: ["person", "photo", "place", "clip"], wish: [], reply: [], wants_inside: false, inside: [],
     });
-    strip.append(button);
-  });
-}
+    Object.assign(this, { people, shown: people[0], ofPhoto: 0, busy: false });
+    this.list();
+  }
 
-// Motions
+  list() {
+    this.set("people", this.people.map(({ name, png }) => [name, png]));
+  }
 
-const MOTIONS = { walk: "Walk", run: "Run", raise_arms: "Raise the arms", turn: "Turn round" };
+  /* Somebody takes the place of the present one, and so does the motion, brought to their size. */
+  show(number, placing = false) {
+    const { png, pose } = (this.shown = this.people[number]);
+    const values = { source: png, asked: this.state.asked + 1, pose, start: pose, person: number, placing };
+    const keys = this.state.motion.length && fitted(this.state.motion, pose);
+    for (const [name, value] of Object.entries({ ...values, ...(keys && { motion: keys }) })) this.set(name, value);
+    this.save_changes();
+  }
 
-function offerMotions() {
-  for (const [name, poses] of Object.entries(settings.sequences)) {
-    const button = document.createElement("button");
-    Object.assign(button, { type: "button", textContent: MOTIONS[name] ?? name });
-    button.dataset.motion = name;
-    button.addEventListener("click", () => {
-      const found = fitted(poses, model.person.pose);
-      if (!found) return tell("This pose has no hip and shoulder of one side: a motion cannot be brought to its size.", true);
-      model.set("motion", found);
-      const play = document.querySelector('#studio [data-tool="play"]');
-      if (document.querySelector("#studio .playing")) play.click();
-      play.click();
-    });
-    document.getElementById("motions").append(button);
+  save_changes() {
+    this.answer();
+    const [number, kind, ...values] = this.state.wish;
+    this.state.wish = [];
+    if (kind) this.grant(number, kind, values);
+  }
+
+  /* One picture after the other, until that of the newest pose is there, and what is seen inside if that is wanted. */
+  async answer() {
+    const { state } = this;
+    if (!state.wants_inside && state.inside.length) this.set("inside", []);
+    if (this.busy) return;
+    this.busy = true;
+    while (state.asked !== state.answered || (state.wants_inside && !state.inside.length)) {
+      const { asked, pose, wants_inside } = state, { shown } = this;
+      try {
+        const inside = wants_inside ? await shown.insideInPose(pose) : [];
+        const picture = wants_inside ? new Map(inside).get("full size") : await shown.pngInPose(pose);
+        if (shown === this.shown) this.set("picture", picture);
+        this.set("inside", state.wants_inside ? inside : []);
+        this.set("fault", "");
+      } catch (error) {
+        this.set("fault", String(error.message ?? error));
+        this.set("wants_inside", false);
+      }
+      this.set("answered", asked);
+    }
+    this.busy = false;
+  }
+
+  async grant(number, kind, values) {
+    this.newest = number;
+    const tell = (text, fault = false, file = null) => this.set("reply", [number, text, fault, file]);
+    try {
+      await this[kind](tell, ...values);
+    } catch (error) {
+      tell(String(error.message ?? error), true);
+    }
+  }
+
+  person(tell, number) {
+    this.show(number);
+  }
+
+  place(tell, pose) {
+    const { name, png, image } = this.shown, number = this.state.person;
+    this.people[number] = new Person(name, png, image[0], pose);
+    this.show(number);
+    tell("The skeleton is in its place. Drag a joint, and the person follows.");
+  }
+
+  async photo(tell, bytes, name) {
+    const { newest } = this;
+    await later();
+    const photo = await readPhoto(bytes);
+    const found = await findPeople(photo, (share) => tell(`Looking for people in ${name}: ${Math.round(100 * share)} %`));
+    if (newest !== this.newest) return; // somebody else was chosen meanwhile
+    const parts = found.length ? found.map((pose) => cutOut(photo, pose)) : [wholePhoto(photo)];
+    const people = parts.map((part, i) => new Person(`${name}, ${i + 1} of ${parts.length}`, ...part));
+    this.people.splice(0, this.ofPhoto, ...people);
+    this.ofPhoto = people.length;
+    this.list();
+    this.show(0, !found.length);
+    const joints = `${people[0].pose.filter(Boolean).length} of 18 joints`, hard = "A photo is hard for a network trained on drawn people.";
+    if (!found.length) tell(`Nobody was found in ${name}. Drag each joint to its place on the body (Delete hides it), then press Done.`);
+    else if (found.length === 1) tell(`One person was found in ${name}, with ${joints}. ${hard}`);
+    else tell(`${found.length} people were found in ${name}: choose one. The first has ${joints}. ${hard}`);
+  }
+
+  async clip(tell) {
+    const { motion, steps } = this.state, person = this.shown;
+    const encoder = gifenc.GIFEncoder(), poses = between(motion, steps, true);
+    for (const [number, pose] of poses.entries()) {
+      tell(`Making picture ${number + 1} of ${poses.length}…`);
+      const colours = await person.inPose(pose), palette = gifenc.quantize(colours, 256);
+      const numbers = enlarged(gifenc.applyPalette(colours, palette));
+      encoder.writeFrame(numbers, ENLARGED * WIDTH, ENLARGED * HEIGHT, { palette, delay: FRAME });
+    }
+    encoder.finish();
+    tell("Saved as motion.gif.", false, ["motion.gif", "image/gif", encoder.bytes()]);
   }
 }
 
 // Saving
 
 const ENLARGED = 3, FRAME = 125; // a GIF's pixels for one of the picture's, and milliseconds for each pose
-
-function save(bytes, type, name) {
-  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([bytes], { type })), download: name });
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-}
 
 /* Pixels' numbers, each repeated across and down. */
 function enlarged(numbers) {
@@ -296,27 +286,6 @@ function enlarged(numbers) {
     const row = Math.floor(Math.floor(at / width) / ENLARGED), column = Math.floor((at % width) / ENLARGED);
     return numbers[row * WIDTH + column];
   });
-}
-
-async function saveMotion() {
-  const { person } = model, keys = model.get("motion");
-  if (keys.length < 2) return tell("Choose a motion, or add two key poses or more: they are what is saved.", true);
-  const encoder = gifenc.GIFEncoder(), poses = between(keys, model.get("steps"), true);
-  for (const [number, pose] of poses.entries()) {
-    tell(`Making picture ${number + 1} of ${poses.length}…`);
-    const colours = await person.inPose(pose), palette = gifenc.quantize(colours, 256);
-    const numbers = enlarged(gifenc.applyPalette(colours, palette));
-    encoder.writeFrame(numbers, ENLARGED * WIDTH, ENLARGED * HEIGHT, { palette, delay: FRAME });
-  }
-  encoder.finish();
-  save(encoder.bytes(), "image/gif", "motion.gif");
-  tell(`Saved ${poses.length} pictures as motion.gif.`);
-}
-
-function offerSaving() {
-  document.getElementById("save-picture").addEventListener("click", () => save(model.get("picture"), "image/png", "picture.png"));
-  document.getElementById("save-pose").addEventListener("click", () => save(JSON.stringify(model.get("pose")), "application/json", "pose.json"));
-  document.getElementById("save-motion").addEventListener("click", saveMotion);
 }
 
 // One's own photo
@@ -339,86 +308,71 @@ function cut(picture, box, width, height) {
   return [element, context];
 }
 
-/* The pose in a picture, in its pixels. */
-async function findPose(picture) {
-  const { width, height } = picture, size = settings.square;
-  const { side, left, top } = squareAround(height, width, settings.margin);
+async function readPhoto(bytes) {
+  try {
+    const photo = await createImageBitmap(new Blob([bytes]));
+    const shrink = LONGEST / Math.max(photo.width, photo.height);
+    if (shrink >= 1) return photo;
+    const [resizeWidth, resizeHeight] = [photo.width, photo.height].map((side) => Math.max(1, Math.round(side * shrink)));
+    return await createImageBitmap(photo, { resizeWidth, resizeHeight, resizeQuality: "high" });
+  } catch {
+    throw new Error("This browser cannot read the file as a picture. JPEG, PNG and WebP work everywhere.");
+  }
+}
+
+/* What MoveNet sees in a square of a picture: the pose in the picture's pixels, and how certain it is (its six best scores). */
+async function look(picture, { left, top, side }) {
+  const size = settings.square, scale = size / side;
   const [, context] = canvas(size, size);
   context.fillStyle = "#000";
   context.fillRect(0, 0, size, size);
-  const scale = size / side;
-  context.drawImage(picture, left * scale, top * scale, width * scale, height * scale);
+  context.drawImage(picture, -left * scale, -top * scale, picture.width * scale, picture.height * scale);
   const joints = await engine("run", "finder", { square: [planes(context, size, size), [1, 3, size, size]] });
   const decoded = Array.from({ length: 17 }, (_, i) => [...joints.subarray(3 * i, 3 * i + 3)]);
-  return fromMoveNet(decoded, height, width, settings.margin, settings.leastScore);
+  const best = decoded.map(([, , score]) => score).sort((a, b) => b - a).slice(0, 6);
+  const pose = fromMoveNet(decoded, { left, top, side }, settings.leastScore);
+  return { pose, certainty: best.reduce((sum, score) => sum + score, 0) / best.length };
 }
 
-/* A pose as `generate --target` reads it: 18 times [x, y] in pixels, null for a missing joint. */
-async function takePose(file) {
-  let pose = null;
-  try {
-    pose = JSON.parse(await file.text());
-  } catch {} // told below
-  const joint = (point) => point === null || (point?.length === 2 && point.every(Number.isFinite) && inside(point));
-  if (pose?.length !== model.state.pose.length || !pose.every(joint))
-    return tell(`A pose is a list of 18 places [x, y] inside ${WIDTH} × ${HEIGHT} pixels, null for a missing joint.`, true);
-  model.become(pose);
-  tell(`The pose of ${file.name}.`);
-}
-
-const take = (file) => (file.name.endsWith(".json") ? takePose(file) : takePhoto(file));
-
-async function takePhoto(file) {
-  tell("Looking for the person…");
-  await later();
-  let photo;
-  try {
-    photo = await createImageBitmap(file);
-    const shrink = LONGEST / Math.max(photo.width, photo.height);
-    if (shrink < 1)
-      photo = await createImageBitmap(photo, {
-        resizeWidth: Math.max(1, Math.round(photo.width * shrink)), resizeHeight: Math.max(1, Math.round(photo.height * shrink)), resizeQuality: "high",
-      });
-  } catch {
-    return tell("This browser cannot read the file as a picture. JPEG, PNG and WebP work everywhere.", true);
-  }
-  let pose = await findPose(photo), crop = cropAround(pose, WIDTH / HEIGHT);
-  if (crop) { // a second look, at the person alone
-    const closer = Math.min(4, Math.max(1, crop.height / 256)), size = [Math.round(128 * closer), Math.round(256 * closer)];
-    const found = await findPose(cut(photo, crop, ...size)[0]);
-    if (cropAround(found, WIDTH / HEIGHT)) {
-      pose = outOfCrop(found, crop, [size[1], size[0]]);
-      crop = cropAround(pose, WIDTH / HEIGHT);
+/* Poses of the people in a photo, the largest and most certain first. Each square shows the person nearest to its middle,
+who is looked at closer as long as that makes it more certain. */
+async function findPeople(photo, progress) {
+  const { width, height } = photo, people = [];
+  const squares = squaresOf(height, width, settings.margin);
+  for (const [number, square] of squares.entries()) {
+    progress(number / squares.length);
+    let person = await look(photo, square);
+    for (let looks = 1; looks < settings.mostLooks && person.certainty >= settings.certain / 2 && person.pose.some(Boolean); looks++) {
+      const closer = await look(photo, squareRound(person.pose, height, width, settings.margin));
+      if (closer.certainty <= person.certainty) break;
+      person = closer;
     }
+    const there = person.certainty >= settings.certain && extent(person.pose) >= settings.leastExtent * Math.max(width, height);
+    if (!there || !cropAround(person.pose, WIDTH / HEIGHT)) continue;
+    const known = people.findIndex((other) => samePerson(other.pose, person.pose));
+    if (known < 0) people.push(person);
+    else if (people[known].certainty < person.certainty) people[known] = person;
   }
-  const seen = Boolean(crop);
-  if (!seen) {
-    const height = Math.max(photo.height, photo.width / (WIDTH / HEIGHT)), width = height * (WIDTH / HEIGHT);
-    crop = { left: (photo.width - width) / 2, top: (photo.height - height) / 2, width, height };
-  }
-  const [element, context] = cut(photo, crop, WIDTH, HEIGHT);
-  const joints = seen ? intoCrop(pose, crop, settings.size).map((point) => (point && inside(point) ? point : null)) : template(HEIGHT, WIDTH);
-  press(null);
-  await show(new Person(file.name, asPNG(element), planes(context, WIDTH, HEIGHT), joints));
-  const count = joints.filter(Boolean).length;
-  if (seen) tell(`Found ${count} of 18 joints. The network was trained on drawn people: a photograph is hard for it.`);
-  else tell("No person was found. The skeleton stands in the middle; choose a photo that shows the whole body.", true);
+  const weight = ({ pose, certainty }) => certainty * extent(pose);
+  return people.sort((a, b) => weight(b) - weight(a)).map(({ pose }) => pose);
 }
 
-const inside = ([x, y]) => x >= 0 && y >= 0 && x <= WIDTH - 1 && y <= HEIGHT - 1;
+/* A part of a photo as a person needs it: the bytes of a PNG file, its values, and the pose. */
+function part(photo, crop, pose) {
+  const [element, context] = cut(photo, crop, WIDTH, HEIGHT);
+  return [asPNG(element), planes(context, WIDTH, HEIGHT), pose];
+}
 
-function takeDrops() {
-  const over = (on) => (event) => {
-    event.preventDefault();
-    document.body.classList.toggle("over", on);
-  };
-  addEventListener("dragover", over(true));
-  addEventListener("dragleave", over(false));
-  addEventListener("drop", (event) => {
-    over(false)(event);
-    const file = event.dataTransfer.files[0];
-    if (file) take(file);
-  });
+function cutOut(photo, pose) {
+  const crop = cropAround(pose, WIDTH / HEIGHT);
+  const inside = ([x, y]) => x >= 0 && y >= 0 && x <= WIDTH - 1 && y <= HEIGHT - 1;
+  return part(photo, crop, intoCrop(pose, crop, settings.size).map((point) => (point && inside(point) ? point : null)));
+}
+
+/* The whole photo, with a skeleton in its middle to be put where the body is. */
+function wholePhoto(photo) {
+  const height = Math.max(photo.height, (photo.width * HEIGHT) / WIDTH), width = (height * WIDTH) / HEIGHT;
+  return part(photo, { left: (photo.width - width) / 2, top: (photo.height - height) / 2, width, height }, template(HEIGHT, WIDTH));
 }
 
 // Start
@@ -429,18 +383,15 @@ try {
   engine = await startEngine();
   await engine("start", await embedded("wasm-0"));
   await stage("Starting the generator", 0.88);
-  await loadGraph("generator");
+  generatorWeights = await loadGraph("generator");
   await stage("Starting the pose finder", 0.95);
   await loadGraph("finder");
   await stage("Making the first picture", 0.98);
-  offerPeople();
-  offerMotions();
-  offerSaving();
-  tell(INVITATION);
-  takeDrops();
-  press(strip.querySelector("button"));
+  const model = new Model(await Promise.all(settings.people.map(shipped)));
+  await model.answer();
+  if (model.get("fault")) throw new Error(model.get("fault"));
   document.getElementById("all").hidden = false;
-  await show(await shipped(settings.people[0]));
+  render({ model, el: document.getElementById("studio") });
   document.getElementById("start").remove();
 } catch (error) {
   document.getElementById("all").hidden = true;
