@@ -52,7 +52,7 @@ mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead."""
 
 SET_NOTES = """\
 kd_movenet: kernel distance (x 1000) between what the pose estimator sees in all these
-pictures and in their targets: 0 where nothing tells the two sets apart, whoever is who.
+pictures and in their targets; 0: nothing tells the two sets apart, as with real sources.
 lpips, fid, kid (x 1000): lower is better; is, mask_is: higher is better."""
 
 TWO_DIGITS = ("speckle", "kd_movenet", "fd_movenet", "fid", "kid", "is", "mask_is")
@@ -175,19 +175,24 @@ def _rows(
             spread = values[metric].spread
             cell = _number(metric, values[metric].mean)
             cell += "" if math.isnan(spread) else f" ± {_number(metric, spread)}"
-            best = system != CEILING and values[metric].mean == _best(metric, systems)
+            best = system in _rivals(metric, systems) and values[metric].mean == _best(metric, systems)
             cells.append(cell + (mark if best else " " * len(mark)))
         rows.append([system, *cells])
     return rows
 
 
 def _best(metric: str, systems: Mapping[str, Mapping[str, Estimate]]) -> float | None:
-    """The best mean of a column, that of the ceiling aside; None where none is defined or more is not better."""
-    column = [values[metric].mean for name, values in systems.items() if name != CEILING]
+    """The best mean of a column; None where none is defined or more is not better."""
+    column = [systems[name][metric].mean for name in _rivals(metric, systems)]
     column = [mean for mean in column if not math.isnan(mean)]
     if not column or HIGHER_IS_BETTER[metric] is None:
         return None
     return max(column) if HIGHER_IS_BETTER[metric] else min(column)
+
+
+def _rivals(metric: str, systems: Mapping[str, Mapping[str, Estimate]]) -> set[str]:
+    """The systems that can be the best: not the ceiling, nor, as a set of pictures, the sources, which are real too."""
+    return systems.keys() - ({CEILING, "copy_source"} if metric in SETS and metric != "lpips" else {CEILING})
 
 
 def _headline(metric: str, system: str, systems: Mapping[str, Mapping[str, Estimate]]) -> str:
