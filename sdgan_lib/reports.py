@@ -40,6 +40,9 @@ MORE = (*SETS, "fd_movenet", "ssim_own_range", "mask_ssim_own_range")
 HEADLINES = ("fg_ssim", "fg_l1", "pck", "kd_movenet")
 """Metrics whose intervals are shown; those of all are in the evaluation's own table."""
 
+EFFECTS = ("fg_ssim", "fg_l1", "pckh", "kd_movenet", "lpips")
+"""Metrics whose differences between systems are shown first."""
+
 NOTES = """\
 l1 of any kind: lower is better, pictures in [-1, 1]; psnr in dB; target_itself is the ceiling.
 fg_: over the person's pixels only; head_l1: over those near the face.
@@ -147,6 +150,27 @@ def effect(metric: str, found: Estimate) -> str:
     return "better" if (found.mean > 0) == HIGHER_IS_BETTER[metric] else "worse"
 
 
+def effects_overview(differences: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> str:
+    """The headlines of differences, ``{title: {group: {metric: estimate}}}``, as Markdown: a row for each title."""
+    blocks = []
+    for group in next(iter(differences.values())):
+        rows = {title: found[group] for title, found in differences.items()}
+        metrics = _measured(rows, EFFECTS)
+        heads = [f"{group.replace('_', ' ')} pairs", *metrics]
+        lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        for title, found in rows.items():
+            cells = [
+                f"{_signed(metric, found[metric])} {effect(metric, found[metric])}" for metric in metrics
+            ]
+            lines.append(f"| {' | '.join([title, *cells])} |")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _signed(metric: str, value: Estimate) -> str:
+    return ("+" if value.mean > 0 else "") + _number(metric, value.mean)
+
+
 def effects_table(differences: Mapping[str, Mapping[str, Estimate]]) -> str:
     """Differences of two systems, ``{group: {metric: estimate}}``, as Markdown: a row for each metric."""
     groups = list(differences)
@@ -157,9 +181,8 @@ def effects_table(differences: Mapping[str, Mapping[str, Estimate]]) -> str:
     for metric in _measured(differences, COLUMNS + MORE):
         cells = [metric]
         for found in (differences[group][metric] for group in groups):
-            mean = _number(metric, found.mean)
-            sign = "+" if found.mean > 0 else ""
-            cells += [sign + mean, _ends(metric, found), _number(metric, found.spread), effect(metric, found)]
+            seeds = _number(metric, found.spread)
+            cells += [_signed(metric, found), _ends(metric, found), seeds, effect(metric, found)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

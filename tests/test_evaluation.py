@@ -380,10 +380,10 @@ def test_a_difference_is_taken_pair_by_pair_over_all_seeds():
         "old@1": scores(1, 1, 3, 1),
     }
     sets = {
-        "new@0": OfSet(5.0, torch.tensor([5.0, 7.0])),
-        "new@1": OfSet(7.0, torch.tensor([7.0, 9.0])),
-        "old@0": OfSet(1.0, torch.tensor([2.0, 3.0])),
-        "old@1": OfSet(2.0, torch.tensor([2.0, 1.0])),
+        "new@0": OfSet(5.0, torch.tensor([5.0, 7.0]).double()),
+        "new@1": OfSet(7.0, torch.tensor([7.0, 9.0]).double()),
+        "old@0": OfSet(1.0, torch.tensor([2.0, 3.0]).double()),
+        "old@1": OfSet(2.0, torch.tensor([2.0, 1.0]).double()),
     }
     of_sets = {"all": {name: {"kd_movenet": found} for name, found in sets.items()}}
     result = Evaluation(values, torch.zeros(4, dtype=torch.bool), ("p", "p", "q", "q"), of_sets)
