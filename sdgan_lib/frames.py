@@ -90,6 +90,8 @@ def make_frames(
         DatasetError: the folder is not empty, or too few photos can be used; nothing is written then.
     """
     root = Path(root)
+    if not photos:
+        raise UserError("no photos: name files, or a folder of them")
     if os.path.lexists(root) and not (root.is_dir() and not any(root.iterdir())):
         stop(Problem(root, "it is there already", "choose another folder, so that nothing is lost"))
     if hold_out < 2:

@@ -1,9 +1,9 @@
-"""Stand-ins for somebody's own photos of one person: ``python -m data.frames.make`` writes those in ``0288``.
+"""Stand-ins for somebody's own photos of one person: ``python -m data.frames.make`` writes those in ``0253``.
 
 The course has no photographs of people. These are a held-out drawn person's pictures, whom no generator was trained
 on, with another camera's look: enlarged, then contrast, colour cast, blur, noise and JPEG, all drawn from the seed.
 They show whether fine-tuning helps with a person and a look that were never seen; what real cloth, faces and light
-would add, they cannot show. ``--identity 0253`` makes others.
+would add, they cannot show. ``--identity 0288`` makes others.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from sdgan_lib.images import decode, opened, write_picture
 
 HERE = Path(__file__).parent
 PEOPLE = HERE.parent / "people/people-dataset/test"
-IDENTITY, COUNT = "0288", 16
+IDENTITY, COUNT = "0253", 16
 """Whose pictures lie here, and how many of the 20."""
 
 SCALE = 2

@@ -64,7 +64,7 @@ def main() -> int:
         prog="python -m data.frames.measure", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--identities", nargs="+", default=["0253", "0280", "0288"])
-    parser.add_argument("--seeds", type=int, default=2, help="how many")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--steps", type=int, default=FINE_TUNING_STEPS)
     parser.add_argument("--figure", type=Path, default=PICTURE, help="of the last identity and seed")
     options = parser.parse_args()
@@ -81,7 +81,7 @@ def main() -> int:
             simple = {"copied": copy_source, "limbs warped": warp_only, "before": of_generator(shipped)}
             for name, values in means(simple, held).items():
                 print(line(f"{identity}, {name}", values), flush=True)
-            for seed in range(options.seeds):
+            for seed in options.seeds:
                 run = root / f"{seed}"
                 checkpoint = train(
                     learned, preset, run, Budget(steps=options.steps), seed=seed, start=SHIPPED, quiet=True

@@ -160,7 +160,7 @@ const INSIDE = {
   "warped source": "The source, moved limb by limb to the new pose, without a network.",
   "1/4 of the size": "The network's first picture, a quarter as high and wide: rough shape and colours.",
   "1/2 of the size": "Its second picture, half as high and wide: parts become clear.",
-  "first picture": "What its first stage makes, before the second mends it.",
+  coarse: "Its first attempt, before it is refined.",
   "full size": "The answer.",
   attention: "Where each pixel comes from. White: painted anew; grey: the background; a colour: moved from that part of the source.",
   silhouette: "White: where it puts the person in front of the background.",
