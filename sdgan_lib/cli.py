@@ -470,7 +470,7 @@ class Studio:
     port: int = 0
     """port on 127.0.0.1; 0: a free one"""
     visitors: int = 4
-    """how many may be there at a time; each takes some 500 MB"""
+    """how many may be there at a time; each takes some 400 MB"""
     open_browser: bool = True
     """open the page in a browser"""
 

@@ -215,8 +215,8 @@ class OfSet(NamedTuple):
 
     Attributes:
         value: over all of them.
-        redrawn: float64 ``[R]``, its values over people drawn anew, the same people for each answer; empty where that
-            cannot be had at a reasonable price.
+        redrawn: float64 ``[R]``, its values over people drawn anew, the same people for each answer; empty where these
+            are too few, or that would take too long.
     """
 
     value: float
@@ -337,7 +337,7 @@ def _redrawn(seeds: Sequence[OfSet]) -> Tensor:
 
 
 def _defined_ends(redrawn: Tensor) -> tuple[float, ...]:
-    """The interval's ends; a value is undefined where one person alone was drawn, of two or three."""
+    """The interval's ends; a value is undefined where one person alone was drawn, as happens of three."""
     redrawn = redrawn[~redrawn.isnan()]
     return _ends(redrawn) if len(redrawn) else ()
 
@@ -476,17 +476,21 @@ def _of_sets(
     found = {}
     for network, kernel, frechet in (("movenet", "kd_movenet", "fd_movenet"), ("inception", "kid", "fid")):
         if network in features:
-            sums, counts = kernel_distance(features[network], targets[network], people)
-            drawn = torch.stack(
-                [torch.bincount(row, minlength=len(sums)) for row in _draws(len(sums))]
-            ).double()
-            redrawn = ((drawn @ sums) * drawn).sum(1) / ((drawn @ counts) * drawn).sum(1)
-            found[kernel] = OfSet((sums.sum() / counts.sum()).item() * PER_MILLE, redrawn * PER_MILLE)
+            found[kernel] = _over_people(*kernel_distance(features[network], targets[network], people))
             found[frechet] = OfSet(frechet_distance(features[network], targets[network]))
     for kind, name in (("logits", "is"), ("masked_logits", "mask_is")):
         if kind in features:
             found[name] = OfSet(inception_score(features[kind]))
     return found
+
+
+def _over_people(sums: Tensor, counts: Tensor) -> OfSet:
+    """A kernel distance, and that of people drawn anew, from the sums over pairs of people, ``[P, P]``."""
+    value = (sums.sum() / counts.sum()).item() * PER_MILLE
+    if len(sums) < 3:  # of two people, those drawn anew are always the same
+        return OfSet(value)
+    drawn = torch.stack([torch.bincount(row, minlength=len(sums)) for row in _draws(len(sums))]).double()
+    return OfSet(value, ((drawn @ sums) * drawn).sum(1) / ((drawn @ counts) * drawn).sum(1) * PER_MILLE)
 
 
 def system_of(answer: str) -> str:
@@ -533,7 +537,8 @@ def _draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Tensor:
 def _ends(redrawn: Tensor, level: float = LEVEL) -> tuple[float, float]:
     """Between which values the middle ``level`` of those over people drawn anew lie."""
     ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
-    low, high = redrawn.quantile(ends, interpolation="nearest").tolist()  # no mean between two infinite ones
+    nearest = redrawn.double().quantile(ends, interpolation="nearest")  # no mean between two infinite ones
+    low, high = nearest.tolist()
     return low, high
 
 

@@ -103,9 +103,10 @@ def look_inside(
     Returns:
         label -> uint8 ``[h, w, 3]``, in this order, without those that a system does not have: ``"heat maps"`` of the
         target pose, each in its joint's colour; ``"warped source"``, the answer without a network
-        (:func:`sdgan_lib.warping.warp_image`); one per scale, ``"1/4 of the size"``, ``"1/2 of the size"``, ``"full
-        size"``; ``"attention"`` at full size (:func:`sdgan_lib.plotting.attention_picture`); ``"silhouette"``, white
-        where the person is put before the ``"background"``.
+        (:func:`sdgan_lib.warping.warp_image`); its pictures, ``"1/4 of the size"`` and ``"1/2 of the size"``, or
+        ``"coarse"``, and ``"full size"``; ``"attention"`` at full size
+        (:func:`sdgan_lib.plotting.attention_picture`); ``"silhouette"``, white where the person is put before the
+        ``"background"``.
 
     Raises:
         ValueError: for a size or shape that the generator does not take.
@@ -119,8 +120,10 @@ def look_inside(
         pictures = {"heat maps": heatmap_overlay(black, inputs.target_heatmaps[0])}
         if isinstance(generator, TwoStreamGenerator):
             pictures["warped source"] = to_uint8(warp_image(inputs.source_image, inputs.warps)[0])
-        for factor, image in zip(SYSTEMS[generator.config.system].scales, made.images, strict=True):
-            pictures["full size" if factor == 1 else f"1/{factor} of the size"] = to_uint8(image[0])
+        *factors, _ = SYSTEMS[generator.config.system].scales
+        for factor, image in zip(factors, made.images[:-1], strict=True):
+            pictures["coarse" if factor == 1 else f"1/{factor} of the size"] = to_uint8(image[0])
+        pictures["full size"] = to_uint8(made.image[0])
         if made.attention:
             pictures["attention"] = attention_picture(made.attention[-1][0])
         if made.background is not None:

@@ -40,6 +40,9 @@ MORE = (*SETS, "fd_movenet", "ssim_own_range", "mask_ssim_own_range")
 HEADLINES = ("fg_ssim", "fg_l1", "pck", "kd_movenet")
 """Metrics whose intervals are shown; those of all are in the evaluation's own table."""
 
+EFFECTS = ("fg_ssim", "fg_l1", "pckh", "kd_movenet", "lpips")
+"""Metrics whose differences between systems are shown first."""
+
 NOTES = """\
 l1 of any kind: lower is better, pictures in [-1, 1]; psnr in dB; target_itself is the ceiling.
 fg_: over the person's pixels only; head_l1: over those near the face.
@@ -52,7 +55,7 @@ mask_ssim is close to 0.8 for any picture at all, see fg_ssim instead."""
 
 SET_NOTES = """\
 kd_movenet: kernel distance (x 1000) between what the pose estimator sees in all these
-pictures and in their targets: 0 where nothing tells the two sets apart, whoever is who.
+pictures and in their targets; 0: nothing tells the two sets apart, as with real sources.
 lpips, fid, kid (x 1000): lower is better; is, mask_is: higher is better."""
 
 TWO_DIGITS = ("speckle", "kd_movenet", "fd_movenet", "fid", "kid", "is", "mask_is")
@@ -147,6 +150,27 @@ def effect(metric: str, found: Estimate) -> str:
     return "better" if (found.mean > 0) == HIGHER_IS_BETTER[metric] else "worse"
 
 
+def effects_overview(differences: Mapping[str, Mapping[str, Mapping[str, Estimate]]]) -> str:
+    """The headlines of differences, ``{title: {group: {metric: estimate}}}``, as Markdown: a row for each title."""
+    blocks = []
+    for group in next(iter(differences.values())):
+        rows = {title: found[group] for title, found in differences.items()}
+        metrics = _measured(rows, EFFECTS)
+        heads = [f"{group.replace('_', ' ')} pairs", *metrics]
+        lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+        for title, found in rows.items():
+            cells = [
+                f"{_signed(metric, found[metric])} {effect(metric, found[metric])}" for metric in metrics
+            ]
+            lines.append(f"| {' | '.join([title, *cells])} |")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _signed(metric: str, value: Estimate) -> str:
+    return ("+" if value.mean > 0 else "") + _number(metric, value.mean)
+
+
 def effects_table(differences: Mapping[str, Mapping[str, Estimate]]) -> str:
     """Differences of two systems, ``{group: {metric: estimate}}``, as Markdown: a row for each metric."""
     groups = list(differences)
@@ -157,9 +181,8 @@ def effects_table(differences: Mapping[str, Mapping[str, Estimate]]) -> str:
     for metric in _measured(differences, COLUMNS + MORE):
         cells = [metric]
         for found in (differences[group][metric] for group in groups):
-            mean = _number(metric, found.mean)
-            sign = "+" if found.mean > 0 else ""
-            cells += [sign + mean, _ends(metric, found), _number(metric, found.spread), effect(metric, found)]
+            seeds = _number(metric, found.spread)
+            cells += [_signed(metric, found), _ends(metric, found), seeds, effect(metric, found)]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -175,19 +198,24 @@ def _rows(
             spread = values[metric].spread
             cell = _number(metric, values[metric].mean)
             cell += "" if math.isnan(spread) else f" ± {_number(metric, spread)}"
-            best = system != CEILING and values[metric].mean == _best(metric, systems)
+            best = system in _rivals(metric, systems) and values[metric].mean == _best(metric, systems)
             cells.append(cell + (mark if best else " " * len(mark)))
         rows.append([system, *cells])
     return rows
 
 
 def _best(metric: str, systems: Mapping[str, Mapping[str, Estimate]]) -> float | None:
-    """The best mean of a column, that of the ceiling aside; None where none is defined or more is not better."""
-    column = [values[metric].mean for name, values in systems.items() if name != CEILING]
+    """The best mean of a column; None where none is defined or more is not better."""
+    column = [systems[name][metric].mean for name in _rivals(metric, systems)]
     column = [mean for mean in column if not math.isnan(mean)]
     if not column or HIGHER_IS_BETTER[metric] is None:
         return None
     return max(column) if HIGHER_IS_BETTER[metric] else min(column)
+
+
+def _rivals(metric: str, systems: Mapping[str, Mapping[str, Estimate]]) -> set[str]:
+    """The systems that can be the best: not the ceiling, nor, as a set of pictures, the sources, which are real too."""
+    return systems.keys() - ({CEILING, "copy_source"} if metric in SETS and metric != "lpips" else {CEILING})
 
 
 def _headline(metric: str, system: str, systems: Mapping[str, Mapping[str, Estimate]]) -> str:

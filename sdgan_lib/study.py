@@ -56,7 +56,6 @@ from sdgan_lib.evaluation import (
     references,
 )
 from sdgan_lib.files import read_text, write_whole
-from sdgan_lib.generators import Generator
 from sdgan_lib.images import write_picture
 from sdgan_lib.presets import PRESETS, Preset, settings
 from sdgan_lib.systems import SYSTEMS
@@ -424,10 +423,8 @@ def measured(
     ways = b"".join(Path(module.__file__).read_bytes() for module in (evaluation, metrics, estimation))
     pairs = test.description()["digest"], test.size
     key = hashlib.sha256(json.dumps([subject, pairs, ARCHITECTURE]).encode() + ways).hexdigest()
-    with (
-        suppress(OSError, SafetensorError),
-        safe_open(path, framework="pt") as file,
-    ):  # or it is not there, or damaged
+    # Not there, or damaged: it is measured anew.
+    with suppress(OSError, SafetensorError), safe_open(path, framework="pt") as file:
         if (file.metadata() or {}).get("key") == key:
             return _unpacked({name: file.get_tensor(name) for name in file.keys()}, file.metadata())
     made = answers()
@@ -498,10 +495,8 @@ def report(study: Study, runs: Path, root: Path, device: str = "auto") -> list[P
     find = cache(lambda: load_estimator(device=where))
     parts = []
     for run in finished:
-        generator = partial(load_generator, run.checkpoint, where)
-        answers = partial(_answer, run.name, generator)
         kept, subject = run.checkpoint.with_name(VALUES), trained[run.name].digest
-        parts.append(measured(kept, answers, test, subject, find, where))
+        parts.append(measured(kept, partial(_answers, run, where), test, subject, find, where))
     kept, subject = runs / "references.safetensors", everyone.description()["digest"]
     parts.append(measured(kept, partial(references, everyone), test, subject, find, where))
     result = _joined(parts)
@@ -516,8 +511,8 @@ def report(study: Study, runs: Path, root: Path, device: str = "auto") -> list[P
     return [runs / name for name in (*files, *pictures)]
 
 
-def _answer(name: str, generator: Callable[[], Generator]) -> dict[str, Answer]:
-    return {name: of_generator(generator())}
+def _answers(run: Run, device: torch.device) -> dict[str, Answer]:
+    return {run.name: of_generator(load_generator(run.checkpoint, device))}
 
 
 def _texts(
@@ -533,20 +528,25 @@ def _texts(
     names = [entry.name for entry in entries]
     every = sum(len(entry.seeds) for entry in study.entries)
     head = f"# {study.path.name}: {len(finished)} of {every} runs, {_limit(study.budget)} each"
-    costs = ["| system | seeds | million weights | pairs seen | minutes |", "|---|---|---|---|---|"]
-    effects, differences = [head, NOTE], {}
+    costs = ["| system | what it is | seeds | million weights | pairs seen | minutes |", "|---" * 6 + "|"]
+    differences = {}
     for entry in entries:
         of = [trained[run.name] for run in finished if run.entry is entry]
         weights = sum(value.numel() for value in of[0].weights.values()) / 1e6
-        minutes = sum(one.minutes for one in of) / len(of)
+        seen, minutes = (sum(values) / len(of) for values in ([*map(_seen, of)], [one.minutes for one in of]))
         seeds = ", ".join(str(one.seed) for one in of)
-        seen = max(_seen(one) for one in of)
-        costs.append(f"| {entry.name} | {seeds} | {weights:.2f} | {seen:,} | {minutes:.1f} |")
+        costs.append(
+            f"| {entry.name} | {entry.says} | {seeds} | {weights:.2f} | {seen:,.0f} | {minutes:.1f} |"
+        )
         for other in (other for other in entry.against if other in names):
-            title = f"{entry.name} against {other}"
-            found = result.difference(entry.name, other)
-            differences[title] = found
-            effects += [f"## {title}", f"{entry.name}: {entry.says}.", reports.effects_table(found)]
+            differences[f"{entry.name} against {other}"] = result.difference(entry.name, other)
+    effects = (
+        [head, NOTE, reports.effects_overview(differences)]
+        if differences
+        else [head, "Nothing to compare yet."]
+    )
+    for title, found in differences.items():
+        effects += [f"## {title}", reports.effects_table(found)]
     content = reports.summary(result, test) | {
         "runs": {
             name: {"steps": one.steps, "pairs_seen": _seen(one), "minutes": one.minutes, "digest": one.digest}

@@ -69,8 +69,10 @@ def test_every_system_and_size(system):
     np.testing.assert_array_equal(seen.pop("full size"), expected)
     of_system = {
         "baseline": ["heat maps"],
+        "pg2": ["heat maps", "coarse"],
         "deformable": ["heat maps", "warped source"],
         "sdgan": ["heat maps", "warped source", "1/4 of the size", "1/2 of the size", "attention"],
+        "sdgan-flat": ["heat maps", "warped source", "attention"],
     }
     assert list(seen) == of_system[system]
 

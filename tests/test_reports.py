@@ -156,6 +156,30 @@ def test_the_ceiling_is_not_marked_as_the_best_and_what_is_undefined_is_a_dash()
     assert place.split()[1] == "0.250*"  # the only uncovered_l1 that is defined is the best
 
 
+def test_metrics_of_sets_have_a_block_where_they_were_measured_and_real_pictures_are_not_the_best():
+    table = table_of(new=(0.5,), copy_source=(0.25,), target_itself=(1.0,))
+    assert "kd_movenet" not in text_table(table) + markdown_table(table)
+    for name, value in {"new": 7.5, "copy_source": 0.125, "target_itself": 0.0}.items():
+        table["all"][name] |= {"kd_movenet": Estimate(value, low=value - 1, high=value + 1)}
+        table["all"][name] |= {"lpips": Estimate(value), "fd_movenet": Estimate(value)}
+    lines = text_table(table).splitlines()
+    first = next(i for i, line in enumerate(lines) if "kd_movenet" in line)
+    assert [line.split() for line in lines[first : first + 4]] == [
+        ["all", "pairs", "kd_movenet", "lpips"],
+        ["new", "7.50*", "7.500"],
+        ["copy_source", "0.12", "0.125*"],
+        ["target_itself", "0.00", "0.000"],
+    ]
+    assert (
+        "kernel distance" in lines[-3]
+        and "kd_movenet 7.50 (95 % over people: 6.50 to 8.50)" in lines[first + 4]
+    )
+    markdown = markdown_table(table)
+    assert (
+        "| kd_movenet | lpips | fd_movenet | ssim_own_range |" in markdown and "| 6.50 to 8.50 |" in markdown
+    )
+
+
 # --- pictures -------------------------------------------------------------------------------------
 
 

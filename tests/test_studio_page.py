@@ -61,7 +61,7 @@ PIXELS = """async (which) => {
 }"""
 
 INSIDE = """async () => {
-  const canvas = document.createElement("canvas"), context = canvas.getContext("2d");
+  const canvas = document.createElement("canvas"), context = canvas.getContext("2d", { willReadFrequently: true });
   const found = {};
   for (const figure of document.querySelectorAll("[data-inside]")) {
     const image = figure.querySelector("img");

@@ -302,7 +302,7 @@ DROP = """([selector, name, text]) => {
 
 
 def told(page, text, fault=False):
-    page.locator(f".told{'.fault' if fault else ':not(.fault)'}", has_text=text).wait_for(timeout=5000)
+    page.locator(f".told{'.fault' if fault else ':not(.fault)'}", has_text=text).wait_for()
 
 
 def test_only_what_the_model_gives_is_shown(open_view):

@@ -23,7 +23,7 @@ from sdgan_lib.cli import main
 from sdgan_lib.errors import UserError
 from sdgan_lib.evaluation import REFERENCES, Estimate, held_out
 from sdgan_lib.presets import PRESETS
-from sdgan_lib.reports import COLUMNS, effect, effects_table
+from sdgan_lib.reports import COLUMNS, MORE, effect, effects_overview, effects_table
 from sdgan_lib.study import read_study, runs_of, train_in_processes
 from sdgan_lib.training import Budget, Trainer
 
@@ -38,6 +38,7 @@ generator.width = 2
 recipe.batch_size = 2
 system = true
 seeds = [0, 1]
+says = "one stream"
 
 [[entry]]
 name = "stacked"
@@ -192,7 +193,7 @@ def test_a_study_goes_on_where_it_stopped_and_measures_nothing_twice(
     table = files["table.md"].decode()
     assert "3 of 3 runs, 2 steps each" in table
     assert re.search(
-        r"\| plain \| 0, 1 \| 0\.\d\d \| 4 \| 0\.\d \|", table
+        r"\| plain \| one stream \| 0, 1 \| 0\.\d\d \| 4 \| 0\.\d \|", table
     )  # seeds, weights, pairs seen, minutes
     gap = last["metrics"]["all"]["stacked@3"]["fg_l1"] - sum(
         last["metrics"]["all"][f"plain@{seed}"]["fg_l1"] / 2 for seed in (0, 1)
@@ -285,15 +286,24 @@ def test_an_effect_is_beyond_seeds_and_people(metric, estimate, says):
     assert effect(metric, Estimate(*estimate)) == says
 
 
-def test_the_table_of_effects_has_a_row_for_each_metric_that_was_measured():
+def test_the_tables_of_effects_have_a_row_for_each_metric_and_each_comparison():
     values = {metric: Estimate(-0.1, 0.05, -0.12, -0.08) for metric in COLUMNS} | {"pck": Estimate(math.nan)}
-    lines = effects_table({"same_camera": values, "all": values}).splitlines()
-    assert lines[0].startswith(
-        "| metric | same camera pairs | 95 % over people | spread over seeds | effect | all pairs |"
-    )
+    values |= dict.fromkeys(MORE, Estimate(math.nan))
+    both = {"same_camera": values, "all": values}
+    lines = effects_table(both).splitlines()
+    heads = "95 % over people | spread over seeds | effect"
+    assert lines[0] == f"| metric | same camera pairs | {heads} | all pairs | {heads} |"
     rows = {line.split(" | ")[0].strip("| "): line for line in lines[2:]}
-    assert set(rows) == set(COLUMNS) - {"pck"}
-    assert (
-        rows["fg_ssim"] == "| fg_ssim | -0.100 | -0.120 to -0.080 | 0.050 | worse" * 2 + " |"
-        or rows["fg_ssim"]
-    )
+    assert set(rows) == set(COLUMNS) - {"pck"}  # those that were measured
+    assert rows["fg_ssim"] == "| fg_ssim" + " | -0.100 | -0.120 to -0.080 | 0.050 | worse" * 2 + " |"
+    more = values | {"pckh": Estimate(0.2, 0.3, 0.1, 0.3)}
+    first, second = effects_overview(
+        {"a against b": both, "c against b": {"same_camera": more, "all": more}}
+    ).split("\n\n")
+    assert first.splitlines() == [
+        "| same camera pairs | fg_ssim | fg_l1 | pckh |",
+        "|---|---|---|---|",
+        "| a against b | -0.100 worse | -0.100 better | -0.100 worse |",
+        "| c against b | -0.100 worse | -0.100 better | +0.200 no |",
+    ]
+    assert second == first.replace("same camera", "all")

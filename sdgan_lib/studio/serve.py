@@ -66,7 +66,7 @@ def serve(checkpoint: Path, data: Path, port: int = 0, visitors: int = 4, open_b
         checkpoint: trained generator, see :func:`sdgan_lib.checkpoints.load_generator`.
         data: folder of the data set whose test split has the people.
         port: where it listens; 0 for a free one.
-        visitors: how many may be there at a time, each with a kernel of some 500 MB.
+        visitors: how many may be there at a time, each with a kernel of some 400 MB; one more waits for the next.
         open_browser: whether to open the page.
 
     Raises:

@@ -160,6 +160,7 @@ const INSIDE = {
   "warped source": "The source, moved limb by limb to the new pose, without a network.",
   "1/4 of the size": "The network's first picture, a quarter as high and wide: rough shape and colours.",
   "1/2 of the size": "Its second picture, half as high and wide: parts become clear.",
+  coarse: "Its first attempt, before it is refined.",
   "full size": "The answer.",
   attention: "Where each pixel comes from. White: painted anew; grey: the background; a colour: moved from that part of the source.",
   silhouette: "White: where it puts the person in front of the background.",
@@ -279,7 +280,7 @@ function render({ model, el }) {
   const keyButtons = element("div", { class: "keys" });
   timeline.append(element("div", { class: "group" }, MOTION.map(tool)), keyButtons);
   const inside = insideOf(model);
-  root.append(...around.above, toolbar, figures, status, strip, around.motions, timeline, around.saving);
+  root.append(...around.above, toolbar, figures, status, strip, around.motions, timeline, around.saving, inside.details);
 
   // Pictures and poses, to and fro
 
