@@ -21,6 +21,7 @@ from sdgan_lib.estimation import TRAINED, PoseEstimator, crop_to_model, find_per
 from sdgan_lib.generators import Generator
 from sdgan_lib.images import decode, opened, to_uint8, write_picture
 from sdgan_lib.inputs import make_inputs
+from sdgan_lib.pose import visible
 from sdgan_lib.protocol import (
     DatasetError,
     Layout,
@@ -36,6 +37,10 @@ SHIPPED = Path(__file__).parents[1] / "data/checkpoints/sdgan.safetensors"
 
 ENLARGED = 2.0
 """By how much the person of a photo is enlarged at most; beyond it there is only blur."""
+
+LEAST_JOINTS = 13
+"""Joints of the 18 that must lie in the picture. From behind, without a face, 14 are seen; fewer are left where
+something else was taken for the body."""
 
 LEAST_MASK = 0.03
 """Share of the picture that a person's mask has at least; the embedded people's is 0.26 on average."""
@@ -144,6 +149,8 @@ def _frame(path: Path, estimator: PoseEstimator, generator: Generator) -> Frame:
         ) from error
     if not usable_pictures(["person"], pose[None])[0]:
         stop(Problem(path, "a hip or a shoulder of the person was not found, or is cut off", _REMEDY))
+    if (seen := int(visible(pose).sum())) < LEAST_JOINTS:
+        stop(Problem(path, f"only {seen} of 18 joints were found where a body has them", _REMEDY))
     if crop.scale > ENLARGED:
         message = f"the person is too small, some {person.extent:.0f} pixels from head to foot"
         stop(Problem(path, message, f"choose a photo with at least {TRAINED[0] / ENLARGED:.0f}"))

@@ -81,8 +81,10 @@ class Preset:
     def fine_tuned(self) -> "Preset":
         """The same generator, to learn one person from a dozen pictures within minutes (``train --fine-tune``).
 
-        It starts from a trained generator: discriminators, which start afresh, would disturb it. How it looks at a
-        source and paints the place stays as it is; what is painted of the person is learned.
+        It starts from a trained generator. Discriminators, which start afresh, cost half as much again and change
+        nothing (``fg_ssim`` 0.435 with them after 40 steps, 0.436 without). How it looks at a source and paints the
+        place stays as it is: were that trained too, the person would gain as much, but get a halo.
+        ``data/frames/README.md`` says what it reaches.
         """
         frozen = ("encoder", "background") if self.generator.composition else ("encoder",)
         return replace(

@@ -106,7 +106,11 @@ def test_each_photo_that_cannot_be_used_is_told_with_the_remedy(made):
 
 @pytest.mark.parametrize(
     ("missing", "words"),
-    [(["Rhip"], "a hip or a shoulder"), (["Rhip", "Lhip", "neck"], "neither trunk nor head")],
+    [
+        (["Rhip"], "a hip or a shoulder"),
+        (["Rhip", "Lhip", "neck"], "neither trunk nor head"),
+        (["nose", "Leye", "Reye", "Lear", "Rear", "Lank"], "only 12 of 18 joints"),
+    ],
 )
 def test_a_person_who_cannot_be_measured_is_told(made, monkeypatch, missing, words):
     photo = made[1]["train"][0]
