@@ -25,12 +25,12 @@ person      the number in `people` of who is shown, -1 for none of them
 placing     whether the skeleton is being put where the person's body is on `source`; no picture is asked for meanwhile
 grants      names of the wishes that the other side grants, of those below
 wish        [a number, name, what belongs to it], set here; the other side sets
-reply       [that number, what there is to tell, whether it is a fault, [name, type, bytes] of a file to be saved or null];
-            more than one reply may come to a wish, as it goes on
+reply       [that number, what there is to tell, whether it is a fault, [name, type, bytes] of a file to be saved or
+            null]; more than one reply may come to a wish, as it goes on
 
-What can be wished for: "person" (number in `people`), "photo" (bytes, name of the file: its people come first in `people`
-and one of them is shown, or `placing` begins), "place" (the person's pose, put right; `placing` ends), "clip" (the motion
-as a file). surroundings.js makes all of them but "place".
+What can be wished for: "person" (number in `people`), "photo" (bytes, name of the file: its people come first in
+`people` and one of them is shown, or `placing` begins), "place" (the person's pose, put right; `placing` ends), "clip"
+(the motion as a file). surroundings.js makes all of them but "place".
 
 Only one pose is under way at a time: while it is, newer ones replace one another, and the newest goes when the answer is
 there. So a slow answer never makes a queue. */
@@ -247,7 +247,8 @@ function render({ model, el }) {
     return (buttons[name] = button);
   };
   const toolbar = element("div", { class: "tools", role: "toolbar", "aria-label": "Pose" });
-  toolbar.append(...TOOLS.map((group) => element("div", { class: "group" }, group.filter(([name]) => name !== "place" || around.grants.includes(name)).map(tool))));
+  const offered = ([name]) => name !== "place" || around.grants.includes(name);
+  toolbar.append(...TOOLS.map((group) => element("div", { class: "group" }, group.filter(offered).map(tool))));
   const { svg, joints, draw } = skeleton(size);
   const images = {};
   const figure = (name, alt, caption, ...over) => {
@@ -266,9 +267,11 @@ function render({ model, el }) {
   const strip = element("div", { class: "strip", role: "group", "aria-label": "Poses to start from" });
   const timeline = element("div", { class: "strip motion", role: "group", "aria-label": "Motion: key poses" });
   function listPoses() {
-    const offered = (model.get("poses") ?? []).map(([name, pose]) => [name, model.get("fit") ? fitted([pose], model.get("start"))?.[0] : pose]);
+    const brought = (pose) => (model.get("fit") ? fitted([pose], model.get("start"))?.[0] : pose);
+    const offered = (model.get("poses") ?? []).map(([name, pose]) => [name, brought(pose)]);
     strip.replaceChildren(...offered.filter(([, pose]) => pose).map(([name, pose]) => {
-      const button = element("button", { type: "button", title: name, "data-pose": name, ...OWN_KEYS }, [thumbnail(pose, height), name]);
+      const attributes = { type: "button", title: name, "data-pose": name, ...OWN_KEYS };
+      const button = element("button", attributes, [thumbnail(pose, height), name]);
       button.addEventListener("click", () => {
         stop();
         become(pose);
@@ -300,7 +303,8 @@ function render({ model, el }) {
   function showBackdrop() {
     const address = addresses[placing() ? "source" : "picture"];
     if (address) images.backdrop.src = address;
-    root.querySelector(".of-backdrop figcaption").textContent = placing() ? "Drag each joint to its place" : "Drag the joints";
+    const caption = placing() ? "Drag each joint to its place" : "Drag the joints";
+    root.querySelector(".of-backdrop figcaption").textContent = caption;
   }
 
   const waiting = () => model.get("asked") !== model.get("answered");
@@ -338,7 +342,8 @@ function render({ model, el }) {
     for (const name in idle) buttons[name].setAttribute("aria-disabled", String(idle[name]));
     if (buttons.place) buttons.place.lastChild.textContent = placing() ? "Done" : "Place";
     buttons.hide.lastChild.textContent = chosen !== null && !pose[chosen] ? "Show" : "Hide";
-    for (const name of TOGGLES) buttons[name]?.setAttribute("aria-pressed", String(name === "place" ? placing() : on[name]));
+    const pressed = { ...on, place: placing() };
+    for (const name of TOGGLES) buttons[name]?.setAttribute("aria-pressed", String(pressed[name]));
     svg.classList.toggle("moving", on.move);
     root.classList.toggle("placing", placing());
     root.setAttribute("aria-busy", String(waiting())); // the picture is behind the skeleton

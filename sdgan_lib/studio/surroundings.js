@@ -46,8 +46,8 @@ async function bytesOf(file) {
   return (await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95))).arrayBuffer();
 }
 
-/* `become` takes a pose, `play` the key poses of a motion, `stop` ends it; `root` is the studio's element. What is returned:
-the elements above and below the skeleton, listeners to the model, and what is to be done when the view goes. */
+/* `become` takes a pose, `play` the key poses of a motion, `stop` ends it; `root` is the studio's element. What is
+returned: elements above and below the skeleton, listeners to the model, and what is to be done when the view goes. */
 export function surroundings({ model, root, become, play, stop }) {
   const grants = model.get("grants") ?? [];
   const leaving = new AbortController();
@@ -60,7 +60,9 @@ export function surroundings({ model, root, become, play, stop }) {
 
   // What there is to tell
 
-  const invitation = grants.includes("photo") ? "Choose a person, or drop a photo of your own here, or a pose that was saved." : "";
+  const invitation = grants.includes("photo")
+    ? "Choose a person, or drop a photo of your own here, or a pose that was saved."
+    : "";
   const told = element("p", { class: "told", role: "status" }, [invitation]);
   function tell(text, fault = false) {
     told.textContent = text;
@@ -98,10 +100,11 @@ export function surroundings({ model, root, become, play, stop }) {
       const pose = brought(found, model.get("start"), model.get("size"));
       if (!pose) throw new Error(`it lies beside the picture, and it or the person ${NO_TORSO}`);
       become(pose);
-      tell(pose === found ? `The pose of ${file.name}.` : `The pose of ${file.name}, brought to the person's size and place.`);
+      tell(`The pose of ${file.name}${pose === found ? "" : ", brought to the person's size and place"}.`);
     } catch (error) {
       const what = error instanceof SyntaxError ? "it is not JSON" : error.message;
-      tell(`${file.name}: ${what}. A pose is a list of 18 [x, y], OpenPose's JSON of one person, or a COCO annotation.`, true);
+      const forms = "A pose is a list of 18 [x, y], OpenPose's JSON of one person, or a COCO annotation.";
+      tell(`${file.name}: ${what}. ${forms}`, true);
     }
   }
 
@@ -180,15 +183,18 @@ export function surroundings({ model, root, become, play, stop }) {
 
   const saving = element("div", { class: "row", role: "group", "aria-label": "Save and open" }, [
     element("span", {}, ["Save"]),
-    button("Picture", "Save the picture as PNG", { "data-save": "picture" }, () => save(model.get("picture"), "image/png", "picture.png")),
+    button("Picture", "Save the picture as PNG", { "data-save": "picture" }, () =>
+      save(model.get("picture"), "image/png", "picture.png"),
+    ),
     ...FORMS.map(([form, text, title]) =>
-      button(text, title, { "data-save": form }, () =>
-        save(JSON.stringify(writePose(model.get("pose"), form)), "application/json", form === "points" ? "pose.json" : `pose_${form}.json`),
-      ),
+      button(text, title, { "data-save": form }, () => {
+        const name = form === "points" ? "pose.json" : `pose_${form}.json`;
+        save(JSON.stringify(writePose(model.get("pose"), form)), "application/json", name);
+      }),
     ),
     ...(grants.includes("clip") ? [button("Motion", "Save the motion as GIF", { "data-save": "clip" }, saveClip)] : []),
     element("span", { class: "apart" }, ["Open"]),
-    chooser("Pose…", "A pose out of a file, ours, OpenPose's or COCO's; it can be dropped here, too", ".json,application/json"),
+    chooser("Pose…", "A pose out of a file, ours, OpenPose's or COCO's; it can be dropped here, too", ".json"),
   ]);
 
   function saveClip() {

@@ -255,8 +255,9 @@ class Model extends State {
     this.ofPhoto = people.length;
     this.list();
     this.show(0, !found.length);
-    const joints = `${people[0].pose.filter(Boolean).length} of 18 joints`, hard = "A photo is hard for a network trained on drawn people.";
-    if (!found.length) tell(`Nobody was found in ${name}. Drag each joint to its place on the body (Delete hides it), then press Done.`);
+    const joints = `${people[0].pose.filter(Boolean).length} of 18 joints`;
+    const hard = "A photo is hard for a network trained on drawn people.", done = "(Delete hides it), then press Done.";
+    if (!found.length) tell(`Nobody was found in ${name}. Drag each joint to its place on the body ${done}`);
     else if (found.length === 1) tell(`One person was found in ${name}, with ${joints}. ${hard}`);
     else tell(`${found.length} people were found in ${name}: choose one. The first has ${joints}. ${hard}`);
   }
