@@ -78,6 +78,10 @@ class Preset:
         """The same system with another generator width; everything else stays."""
         return replace(self, generator=replace(self.generator, width=width))
 
+    def settings(self) -> dict[str, object]:
+        """Every field by its full name: ``{"generator.width": 16, ...}``."""
+        return {f"{part}.{name}": v for part, values in asdict(self).items() for name, v in values.items()}
+
     def fine_tuned(self) -> "Preset":
         """The same generator, to learn one person from a dozen pictures within minutes (``train --fine-tune``).
 
@@ -101,11 +105,6 @@ class Preset:
                 frozen=frozen,
             ),
         )
-
-
-def settings(preset: Preset) -> dict[str, object]:
-    """Every field of a preset by its full name: ``{"generator.width": 16, ...}``."""
-    return {f"{part}.{name}": v for part, values in asdict(preset).items() for name, v in values.items()}
 
 
 @dataclass(frozen=True)

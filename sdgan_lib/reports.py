@@ -21,7 +21,7 @@ from sdgan_lib.generators import Generator
 from sdgan_lib.images import write_picture
 from sdgan_lib.metrics import HIGHER_IS_BETTER, SET_METRICS
 from sdgan_lib.plotting import beside, gallery
-from sdgan_lib.presets import PRESETS, Preset, settings
+from sdgan_lib.presets import PRESETS, Preset
 from sdgan_lib.protocol import identity
 
 # --- tables -------------------------------------------------------------------------------------
@@ -672,9 +672,9 @@ def _command(exported: Trained) -> tuple[str, str]:
 
 def _nearest_preset(preset: Preset) -> tuple[str, dict]:
     """The preset of the same system that differs least, and what differs: ``{"recipe.pairs": value of preset}``."""
-    mine = settings(preset)
+    mine = preset.settings()
     found = {
-        name: {key: value for key, value in mine.items() if value != settings(other)[key]}
+        name: {key: value for key, value in mine.items() if value != other.settings()[key]}
         for name, other in PRESETS.items()
         if other.generator.system == preset.generator.system
     }

@@ -57,7 +57,7 @@ from sdgan_lib.evaluation import (
 )
 from sdgan_lib.files import read_text, write_whole
 from sdgan_lib.images import write_picture
-from sdgan_lib.presets import PRESETS, Preset, settings
+from sdgan_lib.presets import PRESETS, Preset
 from sdgan_lib.systems import SYSTEMS
 from sdgan_lib.training import CHECKPOINT, Budget, TrainingError, check_same_data, train
 
@@ -251,9 +251,9 @@ class Run:
         if not self.checkpoint.exists():
             return None
         state = load_checkpoint(self.checkpoint)
-        mine = settings(self.entry.preset) | {"seed": self.seed, "budget": _limit(budget)}
+        mine = self.entry.preset.settings() | {"seed": self.seed, "budget": _limit(budget)}
         own = Budget(**state["budget"])
-        found = settings(preset_from_dict(state["preset"])) | {"seed": state["seed"], "budget": _limit(own)}
+        found = preset_from_dict(state["preset"]).settings() | {"seed": state["seed"], "budget": _limit(own)}
         other = [
             f"{name} {found[name]!r} instead of {mine[name]!r}" for name in mine if found[name] != mine[name]
         ]
