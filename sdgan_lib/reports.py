@@ -315,13 +315,8 @@ def _columns(
 
 
 def _output_names(count: int) -> list[str]:
-    if count == 1:
-        return ["output"]
-    return (
-        ["low output", "middle output", "high output"]
-        if count == 3
-        else [f"output {i + 1}" for i in range(count)]
-    )
+    known = {1: ["output"], 2: ["coarse output", "output"], 3: ["low output", "middle output", "high output"]}
+    return known.get(count) or [f"output {i + 1}" for i in range(count)]
 
 
 def _given(batch: dict) -> dict[str, Tensor]:
