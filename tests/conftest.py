@@ -11,7 +11,9 @@ import pytest
 from figures import ON_128X64
 from PIL import Image
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, and its children, ignore Ctrl-C
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell's background job, and its children, ignore Ctrl-C
 
 
 def write_dataset(
