@@ -1,6 +1,6 @@
 """Batches of pairs: their order, mirrored, halved, and the device they go to."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -79,6 +79,11 @@ def halve_pairs(batch: dict) -> dict:
 def to_device(batch: dict, device: torch.device | str) -> dict:
     """A batch of the loader with its tensors on ``device``; names and the like stay as they are."""
     return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
+
+
+def to_cpu(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors by name, on the CPU and ready to be read."""
+    return {name: value.cpu() for name, value in values.items()}
 
 
 def pick_device(device: str) -> str:

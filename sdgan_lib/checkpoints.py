@@ -33,6 +33,9 @@ FORMAT = "sdgan-checkpoint-2"  # of a run's file; the first named networks and t
 EXPORT_FORMAT = "sdgan-generator-2"  # of an exported one; the first had neither digest nor architecture
 Metrics = dict[str, dict[str, dict[str, float]]]
 
+SHIPPED = Path(__file__).parents[1] / "data/checkpoints/sdgan.safetensors"
+"""The generator that comes with the repository."""
+
 
 class CheckpointError(UserError):
     """A checkpoint cannot be used; the message names the file and the remedy."""

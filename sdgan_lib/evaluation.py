@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from sdgan_lib.batches import to_device
+from sdgan_lib.batches import to_cpu, to_device
 from sdgan_lib.checkpoints import Metrics
 from sdgan_lib.composition import push_pull_fill, widen
 from sdgan_lib.datasets import PersonPairs, read_image
@@ -400,7 +400,7 @@ def evaluate(
                 values = image_metrics(made, target, mask, posed, before, pose, found)
                 if perceptual is not None:
                     values["lpips"] = perceptual.lpips(made, target)
-                parts[name].append(_to_cpu(values))
+                parts[name].append(to_cpu(values))
                 seen[name].append(features)
             targets.append(see(target, posed, somebody=True)[1])
     joined = {name: _joined(of_name) for name, of_name in parts.items()}
@@ -433,7 +433,7 @@ def _seeing(estimator: PoseEstimator | None, perceptual: "Perceptual | None") ->
         if classify:
             features["inception"], features["logits"] = classify(pictures)
             features["masked_logits"] = classify(pictures.where(posed, -1))[1]
-        return found, _to_cpu(features)
+        return found, to_cpu(features)
 
     return see
 
@@ -452,10 +452,6 @@ def _each_once(look: Callable[[Tensor], Sequence[Tensor]]) -> Callable[[Tensor],
         return [torch.stack(column) for column in zip(*(known[digest] for digest in digests), strict=True)]
 
     return see
-
-
-def _to_cpu(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.cpu() for name, value in values.items()}
 
 
 def _only(values: Mapping[str, Tensor], chosen: Tensor) -> dict[str, Tensor]:

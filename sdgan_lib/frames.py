@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from sdgan_lib.checkpoints import load_generator
+from sdgan_lib.checkpoints import SHIPPED, load_generator
 from sdgan_lib.errors import Problem, UserError
 from sdgan_lib.estimation import TRAINED, PoseEstimator, crop_to_model, find_person, load_estimator
 from sdgan_lib.generators import Generator
@@ -31,9 +31,6 @@ from sdgan_lib.protocol import (
     usable_pictures,
     write_annotations,
 )
-
-SHIPPED = Path(__file__).parents[1] / "data/checkpoints/sdgan.safetensors"
-"""The generator that comes with the repository; its silhouettes become the masks."""
 
 ENLARGED = 2.0
 """By how much the person of a photo is enlarged at most; beyond it there is only blur."""

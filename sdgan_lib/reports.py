@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from sdgan_lib.batches import to_device
+from sdgan_lib.batches import to_cpu, to_device
 from sdgan_lib.checkpoints import ARCHITECTURE, CheckpointError, Metrics, Trained, read_exported
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.errors import Problem, UserError
@@ -311,7 +311,7 @@ def _columns(
         if generator is not None:
             made = generator.transfer(batch["source_image"], batch["source_pose"], batch["target_pose"])
             columns |= dict(zip(_output_names(len(made.images)), made.images, strict=True))
-    return _given(batch) | _to_cpu(columns)
+    return _given(batch) | to_cpu(columns)
 
 
 def _output_names(count: int) -> list[str]:
@@ -321,11 +321,7 @@ def _output_names(count: int) -> list[str]:
 
 def _given(batch: dict) -> dict[str, Tensor]:
     names = {"source": "source_image", "target pose": "target_pose", "target": "target_image"}
-    return _to_cpu({heading: batch[name] for heading, name in names.items()})
-
-
-def _to_cpu(columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {heading: values.cpu() for heading, values in columns.items()}
+    return to_cpu({heading: batch[name] for heading, name in names.items()})
 
 
 def _round_colours(image: Image.Image) -> Image.Image:

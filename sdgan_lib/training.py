@@ -104,13 +104,13 @@ class Trainer:
             AcceleratorState._reset_state(reset_partial_state=True)
         self.accelerator = Accelerator(cpu=kind == "cpu", mixed_precision=mixed_precision)
         self.device = self.accelerator.device
+        self.fused = self.device.type != "mps"
         system = SYSTEMS[preset.generator.system]
         if system.staged and self.accelerator.num_processes > 1:
             raise UserError(
                 f"{preset.generator.system} learns one part after the other, which several processes cannot yet do "
                 "together: train it in one process"
             )
-        self.fused = self.device.type != "mps"
         self.scales = system.scales
         torch.manual_seed(seed)
         generator = make_generator(preset.generator).to(self.device)

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 
 from data.frames.make import make
-from sdgan_lib.checkpoints import load_generator, read_trained
+from sdgan_lib.checkpoints import SHIPPED, load_generator, read_trained
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.evaluation import Answer, copy_source, evaluate, of_generator, warp_only
-from sdgan_lib.frames import SHIPPED, make_frames
+from sdgan_lib.frames import make_frames
 from sdgan_lib.generators import Generator
 from sdgan_lib.images import to_uint8, write_picture
 from sdgan_lib.presets import FINE_TUNING_STEPS

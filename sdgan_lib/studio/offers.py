@@ -12,6 +12,7 @@ from sdgan_lib.estimation import TRAINED
 from sdgan_lib.images import read_picture
 from sdgan_lib.motion import SEQUENCES, read_poses
 from sdgan_lib.pose import visible
+from sdgan_lib.protocol import identity
 
 DATA = Path(__file__).parents[2] / "data/people"
 """The embedded people; the studio offers some of their test split, whom no generator has seen."""
@@ -65,7 +66,7 @@ def offered_people(data: Path = DATA, size: tuple[int, int] = TRAINED) -> list[O
         raise UserError(f"{data}: its pictures are {found}, the studio is made for {wanted}")
     of_identity: dict[str, list[int]] = {}
     for index, name in enumerate(split.names):
-        of_identity.setdefault(name.split("_")[0], []).append(index)
+        of_identity.setdefault(identity(name), []).append(index)
     identities = sorted(of_identity)
     places = np.linspace(0, len(identities) - 1, min(PEOPLE, len(identities))).round().astype(int)
     chosen = (

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from sdgan_lib.batches import pick_device
-from sdgan_lib.checkpoints import load_generator
+from sdgan_lib.checkpoints import SHIPPED, load_generator
 from sdgan_lib.errors import UserError
 from sdgan_lib.estimation import PoseEstimator, crop_people, load_estimator, whole_photo
 from sdgan_lib.generators import Generator
@@ -37,9 +37,6 @@ Point = list[float] | None
 
 STEP = 0.1
 """Of the sliders for a joint, in pixels: dragged joints stand between whole ones."""
-
-SHIPPED = Path(__file__).parents[2] / "data/checkpoints/sdgan.safetensors"
-"""The generator that comes with the repository."""
 
 NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
