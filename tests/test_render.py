@@ -269,10 +269,12 @@ def test_test_pairs():
 
 
 @needs_bodies
-def test_an_interrupted_export_goes_on(tmp_path, monkeypatch, views):
+@pytest.mark.parametrize(("height", "times"), [(128, 1), (256, 2)])
+def test_an_interrupted_export_goes_on(tmp_path, monkeypatch, views, height, times):
+    """What is finished is not drawn again, unless another height is asked for."""
     drawn = []
 
-    def draw(number: int, view: int) -> Rendered:
+    def draw(number: int, view: int, height: int) -> Rendered:
         if len(drawn) == 30:
             drawn.append(None)
             raise KeyboardInterrupt
@@ -283,8 +285,8 @@ def test_an_interrupted_export_goes_on(tmp_path, monkeypatch, views):
     monkeypatch.setattr(export, "render", draw)
     with pytest.raises(KeyboardInterrupt):
         export.export(tmp_path, train=2, test=1, test_pairs=20, workers=1)
-    export.export(tmp_path, train=2, test=1, test_pairs=20, workers=1)
-    assert drawn.count((1, 5)) == 1, "the finished identity is not drawn again"
+    export.export(tmp_path, train=2, test=1, test_pairs=20, workers=1, height=height)
+    assert drawn.count((1, 5)) == times
     assert drawn.count((2, 5)) == 2 and drawn.count((3, 19)) == 1
     assert len(list(tmp_path.glob("people-dataset/train/*.jpg"))) == 40
     assert len((tmp_path / "people-annotation-test.csv").read_text().splitlines()) == 21

@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     a.add_argument("--train", type=int, default=250, help="identities for training")
     a.add_argument("--test", type=int, default=50, help="identities for testing")
     a.add_argument("--test-pairs", type=int, default=1000)
+    a.add_argument("--height", type=int, default=128, choices=HEIGHTS, help="of the pictures in pixels")
     a.add_argument("--workers", type=int, default=None, help="processes; default: one per core")
     i = sub.add_parser("image", help="draw one picture and print its key points")
     i.add_argument("identity", type=int)
@@ -84,7 +85,7 @@ def main() -> None:
         if args.command is None:
             print(more.draw_more(args.out, args.more, args.more_workers))
         elif args.command == "all":
-            export.export(args.out, args.train, args.test, args.test_pairs, args.workers)
+            export.export(args.out, args.train, args.test, args.test_pairs, args.workers, args.height)
         elif args.command == "image":
             result = render(args.identity, args.view, args.height)
             Image.fromarray(result.image).save(args.out)

@@ -32,7 +32,7 @@ from sdgan_lib.pose import from_annotation, to_annotation
 
 from .bodies import model
 from .scene import FRAMES, VIEWS, camera, place_name
-from .shading import Rendered, render
+from .shading import HEIGHTS, Rendered, render
 
 JPEG = {"quality": 88, "subsampling": 0, "optimize": True}
 VIEW_COLUMNS = ("name", "view", "pose", "heading", "place", "passer_by", "obstacle")
@@ -69,12 +69,16 @@ def _layout(out: Path) -> protocol.Layout:
 
 
 class Job(NamedTuple):
-    """One identity to draw: its number, its split, the data set's layout, the folder that notes what is finished."""
+    """One identity to draw: its number, its split, the data set's layout, the folder that notes what is finished.
+
+    ``height`` is that of its pictures, in pixels; they are half as wide.
+    """
 
     identity: int
     split: str
     layout: protocol.Layout
     parts: Path
+    height: int = HEIGHTS[0]
 
     @property
     def part(self) -> Path:
@@ -89,8 +93,8 @@ class Job(NamedTuple):
         return [path for name in names for path in (images / f"{name}.jpg", masks / f"{name}.png")]
 
     def digest(self, rows: list[dict]) -> str:
-        """SHA-256 of the rows and of every file as it lies on the disk."""
-        digest = hashlib.sha256(json.dumps(rows).encode())
+        """SHA-256 of the height, the rows and every file as it lies on the disk."""
+        digest = hashlib.sha256(json.dumps([self.height, rows]).encode())
         for path in self.files:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
@@ -113,7 +117,7 @@ def draw_identity(job: Job) -> tuple[int, list[dict]]:
         return job.identity, rows
     rows, files = [], iter(job.files)
     for view in range(VIEWS):
-        r = render(job.identity, view)
+        r = render(job.identity, view, job.height)
         Image.fromarray(r.image).save(next(files), **JPEG)
         Image.fromarray(r.mask).save(next(files), optimize=True)
         ys, xs = annotation(r)
@@ -261,7 +265,12 @@ def write_tables(out: Path, rows: list[dict], test_pairs: int) -> None:
 
 
 def export(
-    out: Path, train: int = 250, test: int = 50, test_pairs: int = 1000, workers: int | None = None
+    out: Path,
+    train: int = 250,
+    test: int = 50,
+    test_pairs: int = 1000,
+    workers: int | None = None,
+    height: int = HEIGHTS[0],
 ) -> None:
     """Draw identities 1 to ``train + test``; those that an earlier, interrupted call has finished are not drawn again.
 
@@ -271,13 +280,14 @@ def export(
         test: how many are for testing.
         test_pairs: how many pairs to choose for testing.
         workers: processes that draw, one per core by default; with 1 the drawing happens in this process.
+        height: of the pictures in pixels, one of :data:`data.render.shading.HEIGHTS`; they are half as wide.
 
     Raises:
         UserError: as :func:`choose_test_pairs` and :func:`draw_people`.
     """
     layout, parts = _layout(out), out / ".parts"
     people = range(1, train + test + 1)
-    jobs = [Job(i, "train" if i <= train else "test", layout, parts) for i in people]
+    jobs = [Job(i, "train" if i <= train else "test", layout, parts, height) for i in people]
     write_tables(out, draw_people(jobs, workers), test_pairs)
     shutil.rmtree(parts)
 
