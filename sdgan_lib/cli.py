@@ -274,7 +274,8 @@ class Study:
     file: Annotated[Path, tyro.conf.Positional] = Path("data/studies/four_systems.toml")
     """what is trained: entries, seeds and the budget of each run"""
     runs: Path = RUNS / "study"
-    """folder that holds the runs, NAME@SEED, and receives table.md, effects.md, metrics.json, fig4.png and fig5.png"""
+    """folder that holds the runs, NAME@SEED, and receives table.md, effects.md, metrics.json, results.safetensors,
+    fig4.png and fig5.png"""
     data: Path = PEOPLE
     """folder of the data set"""
     only: tuple[str, ...] = ()

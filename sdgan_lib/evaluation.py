@@ -317,7 +317,7 @@ class Evaluation:
                 mine, theirs = (
                     [self._sets(group, answer)[metric] for answer in of] for of in (first, second)
                 )
-                a, b = (torch.tensor([of_set.value for of_set in of]) for of in (mine, theirs))
+                a, b = (torch.tensor([s.value for s in of], dtype=torch.float64) for of in (mine, theirs))
                 ends = _defined_ends(_redrawn(mine) - _redrawn(theirs))
                 mean = (a.mean() - b.mean()).item()
                 found[group][metric] = Estimate(mean, math.hypot(_spread(a), _spread(b)), *ends)

@@ -25,11 +25,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
-from sdgan_lib import estimation, evaluation, metrics, reports
+from sdgan_lib import estimation, evaluation, metrics, reports, results
 from sdgan_lib.batches import pick_device
 from sdgan_lib.checkpoints import (
     ARCHITECTURE,
@@ -48,7 +45,6 @@ from sdgan_lib.evaluation import (
     Answer,
     Estimate,
     Evaluation,
-    OfSet,
     Table,
     evaluate,
     held_out,
@@ -58,11 +54,14 @@ from sdgan_lib.evaluation import (
 from sdgan_lib.files import read_text, write_whole
 from sdgan_lib.images import write_picture
 from sdgan_lib.presets import PRESETS, Preset
+from sdgan_lib.results import read_notes, read_results, write_results
 from sdgan_lib.systems import SYSTEMS
 from sdgan_lib.training import CHECKPOINT, Budget, TrainingError, check_same_data, train
 
 VALUES = "values.safetensors"
-"""File beside a checkpoint: what was measured of its pictures, pair by pair."""
+"""File beside a checkpoint: what was measured of its pictures, pair by pair (:mod:`sdgan_lib.results`)."""
+RESULTS = "results.safetensors"
+"""File of a study: the same of all its runs and of the references."""
 
 
 # --- the file -----------------------------------------------------------------------------------
@@ -420,47 +419,18 @@ def measured(
         find: makes the estimator of joints, likewise.
         device: of the answers.
     """
-    ways = b"".join(Path(module.__file__).read_bytes() for module in (evaluation, metrics, estimation))
+    ways = b"".join(
+        Path(module.__file__).read_bytes() for module in (evaluation, metrics, estimation, results)
+    )
     pairs = test.description()["digest"], test.size
     key = hashlib.sha256(json.dumps([subject, pairs, ARCHITECTURE]).encode() + ways).hexdigest()
-    # Not there, or damaged: it is measured anew.
-    with suppress(OSError, SafetensorError), safe_open(path, framework="pt") as file:
-        if (file.metadata() or {}).get("key") == key:
-            return _unpacked({name: file.get_tensor(name) for name in file.keys()}, file.metadata())
+    with suppress(UserError):  # not there, or damaged: it is measured anew
+        if read_notes(path).get("key") == key:
+            return read_results(path)
     made = answers()
     print(f"evaluating {', '.join(made)}", flush=True)
-    result = evaluate(made, test, estimator=find(), device=device)
-    tensors, notes = _packed(result)
-    write_whole(path, save(tensors, notes | {"key": key}))
-    return result
-
-
-def _packed(result: Evaluation) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """An evaluation as named tensors, in the order in which a dictionary of names has them, and notes."""
-    tensors = {"same_camera": result.same_camera}
-    for answer, values in result.values.items():
-        tensors |= {f"values/{answer}/{metric}": value for metric, value in values.items()}
-    for group, answers in result.sets.items():
-        for answer, values in answers.items():
-            for metric, found in values.items():
-                value = torch.tensor([found.value], dtype=torch.float64)
-                tensors[f"sets/{group}/{answer}/{metric}"] = torch.cat([value, found.redrawn.double()])
-    return tensors, {"names": json.dumps(list(tensors)), "identities": json.dumps(result.identities)}
-
-
-def _unpacked(tensors: Mapping[str, Tensor], notes: Mapping[str, str]) -> Evaluation:
-    """Inverse of :func:`_packed`."""
-    result = Evaluation({}, tensors["same_camera"], tuple(json.loads(notes["identities"])))
-    for name in json.loads(notes["names"]):
-        kind, *place = name.split("/")
-        if kind == "values":
-            answer, metric = place
-            result.values.setdefault(answer, {})[metric] = tensors[name]
-        elif kind == "sets":
-            group, answer, metric = place
-            value, redrawn = tensors[name][0].item(), tensors[name][1:]
-            result.sets.setdefault(group, {}).setdefault(answer, {})[metric] = OfSet(value, redrawn)
-    return result
+    write_results(path, evaluate(made, test, estimator=find(), device=device), {"key": key})
+    return read_results(path)
 
 
 def _joined(parts: Sequence[Evaluation]) -> Evaluation:
@@ -478,8 +448,9 @@ def report(study: Study, runs: Path, root: Path, device: str = "auto") -> list[P
 
     Args:
         study: its entries and budget.
-        runs: folder of the runs; receives ``table.md``, ``effects.md`` and ``metrics.json``, and, of enough test pairs,
-            ``fig4.png`` (the systems, first seed each) and ``fig5.png`` (all pictures of the stacked system).
+        runs: folder of the runs; receives ``table.md``, ``effects.md``, ``metrics.json`` and :data:`RESULTS`, and, of
+            enough test pairs, ``fig4.png`` (the systems, first seed each) and ``fig5.png`` (all pictures of the stacked
+            system).
         root: folder of the data set.
         device: of the generators.
 
@@ -505,10 +476,11 @@ def report(study: Study, runs: Path, root: Path, device: str = "auto") -> list[P
     files = _texts(study, finished, trained, result, table, test)
     for name, text in files.items():
         write_whole(runs / name, text + "\n")
+    write_results(runs / RESULTS, result)
     pictures = {} if reports.too_few_for_tenths(len(test)) else figures(finished, result, test, where)
     for name, picture in pictures.items():
         write_picture(runs / name, picture, optimize=True)
-    return [runs / name for name in (*files, *pictures)]
+    return [runs / name for name in (*files, RESULTS, *pictures)]
 
 
 def _answers(run: Run, device: torch.device) -> dict[str, Answer]:
