@@ -443,6 +443,12 @@ def _joined(parts: Sequence[Evaluation]) -> Evaluation:
     return result
 
 
+def _renamed(part: Evaluation, name: str, to: str) -> Evaluation:
+    """An evaluation of one answer under another name."""
+    sets = {group: {to: answers[name]} for group, answers in part.sets.items()}
+    return Evaluation({to: part.values[name]}, part.same_camera, part.identities, sets)
+
+
 def report(study: Study, runs: Path, root: Path, device: str = "auto") -> list[Path]:
     """Compare what is finished of a study.
 
@@ -450,7 +456,7 @@ def report(study: Study, runs: Path, root: Path, device: str = "auto") -> list[P
         study: its entries and budget.
         runs: folder of the runs; receives ``table.md``, ``effects.md``, ``metrics.json`` and :data:`RESULTS`, and, of
             enough test pairs, ``fig4.png`` (the systems, first seed each) and ``fig5.png`` (all pictures of the stacked
-            system).
+            system). Each run's own folder receives the ``metrics.json`` that ``evaluate`` would write, for ``export``.
         root: folder of the data set.
         device: of the generators.
 
@@ -469,8 +475,11 @@ def report(study: Study, runs: Path, root: Path, device: str = "auto") -> list[P
         kept, subject = run.checkpoint.with_name(VALUES), trained[run.name].digest
         parts.append(measured(kept, partial(_answers, run, where), test, subject, find, where))
     kept, subject = runs / "references.safetensors", everyone.description()["digest"]
-    parts.append(measured(kept, partial(references, everyone), test, subject, find, where))
-    result = _joined(parts)
+    beside = measured(kept, partial(references, everyone), test, subject, find, where)
+    for run, part in zip(finished, parts, strict=True):
+        own = reports.summary(_joined([_renamed(part, run.name, "model"), beside]), test)
+        write_whole(run.checkpoint.with_name("metrics.json"), json.dumps(own, indent=2) + "\n")
+    result = _joined([*parts, beside])
     table = result.table()
     print(reports.text_table(table))
     files = _texts(study, finished, trained, result, table, test)

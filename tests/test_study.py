@@ -17,7 +17,7 @@ from figures import STANDING
 from PIL import Image
 
 from sdgan_lib import study
-from sdgan_lib.checkpoints import load_checkpoint
+from sdgan_lib.checkpoints import export_generator, load_checkpoint
 from sdgan_lib.cli import Study as Command
 from sdgan_lib.cli import main
 from sdgan_lib.errors import UserError
@@ -199,6 +199,11 @@ def test_a_study_goes_on_where_it_stopped_and_measures_nothing_twice(
         last["metrics"]["all"][f"plain@{seed}"]["fg_l1"] / 2 for seed in (0, 1)
     )
     assert last["effects"]["stacked against plain"]["all"]["fg_l1"]["mean"] == pytest.approx(gap)
+    own = json.loads((runs / "plain@0" / "metrics.json").read_text())
+    assert own["metrics"]["all"]["model"] == last["metrics"]["all"]["plain@0"]
+    assert set(own["metrics"]["all"]) == {"model", *REFERENCES}
+    exported = export_generator(runs / "plain@0" / "checkpoint.pt", tmp_path / "plain.safetensors")
+    assert exported.metrics == own["metrics"]
     sizes = {name: Image.open(runs / name).size for name in ("fig4.png", "fig5.png")}
     assert sizes["fig4.png"][0] > 5 * 64 and sizes["fig5.png"][0] > 6 * 64  # columns
 
