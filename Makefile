@@ -34,7 +34,7 @@ train: $(STAMP)
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbval $(NBVAL) \
-	  tests notebooks $(ARGS)
+	  notebooks tests $(ARGS)
 
 lint: $(STAMP)
 	$(PY) -m ruff check

@@ -208,7 +208,7 @@ def test_second_call_does_not_reinstall(house: House) -> None:
     assert call.startswith(
         "-m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval --nbval-current-env"
     )
-    assert call.endswith("tests notebooks -k warp")
+    assert call.endswith("notebooks tests -k warp")
     _, calls = house.make("bench", "ARGS=--parts step")
     assert calls == ["-m benchmarks --parts step"]
     _, calls = house.make("page")

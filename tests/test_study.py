@@ -89,6 +89,14 @@ def test_the_study_of_the_four_systems_takes_the_presets_as_they_stand():
         assert (changed[name].losses, changed[name].recipe) == (PRESETS[like].losses, PRESETS[like].recipe)
 
 
+def test_the_study_of_larger_pictures_changes_stacking_alone():
+    flat, stacked = read_study(SHIPPED.with_name("larger.toml")).entries
+    assert flat.preset.generator == replace(stacked.preset.generator, system="sdgan-flat")
+    assert (flat.preset.losses, flat.preset.recipe) == (stacked.preset.losses, stacked.preset.recipe)
+    assert flat.seeds == stacked.seeds and stacked.against == ("sdgan-flat",)
+    assert flat.preset.generator.accepts(256, 128) and flat.preset.generator.accepts(128, 64)
+
+
 def test_an_entry_is_its_preset_with_what_it_changes(tmp_path):
     plain, stacked = read_study(write(tmp_path)).entries
     before = PRESETS["baseline"]
