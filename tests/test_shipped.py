@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from sdgan_lib.checkpoints import ARCHITECTURE, load_generator, read_exported, weights_digest
 from sdgan_lib.datasets import PersonPairs
-from sdgan_lib.evaluation import evaluate, of_generator
+from sdgan_lib.evaluation import evaluate, held_out, of_generator
 from sdgan_lib.reports import CARD_NAMES, COLUMNS, model_card
 from sdgan_lib.results import read_results
 
@@ -103,7 +103,7 @@ def test_the_shipped_generator_does_what_its_card_says():
 @pytest.mark.slow
 def test_the_compared_systems_do_what_the_results_of_their_study_say():
     """Cards and table are of all pairs (see the tests of the cards); here every twentieth is made and measured anew."""
-    test, stated = PersonPairs("data/people", "test"), read_results(RESULTS)
+    test, stated = held_out("data/people"), read_results(RESULTS)
     some = torch.arange(0, len(test), 20)
     test.pairs = test.pairs[some]
     answers = {f"{file.stem}@0": of_generator(load_generator(file)) for file in FILES[1:]}
