@@ -15,7 +15,7 @@ from sdgan_lib.exercises._verdict import Wrong, compare, exercise, name_mistake,
 
 CHECKS = sorted(name for name in exercises.__all__ if name.startswith("check_"))
 WRONG: dict[str, list] = {}
-for module in ("start", "poses", "encoders", "warping", "generators", "adversarial", "studio"):
+for module in ("start", "poses", "encoders", "warping", "generators", "adversarial", "comparing", "studio"):
     WRONG |= importlib.import_module(f"wrong_answers.{module}").WRONG
 
 

@@ -17,6 +17,13 @@ from sdgan_lib.exercises.adversarial import (
     check_training_loop,
     check_weighted_l1,
 )
+from sdgan_lib.exercises.comparing import (
+    check_found_again,
+    check_frechet,
+    check_redrawn_means,
+    check_two_stages,
+    check_wider_range,
+)
 from sdgan_lib.exercises.encoders import (
     check_blind_pair,
     check_halving,
@@ -104,7 +111,9 @@ __all__ = [
     "check_fit",
     "check_flattered",
     "check_flip",
+    "check_found_again",
     "check_found_pose",
+    "check_frechet",
     "check_generator_loss",
     "check_generator_step",
     "check_grid",
@@ -126,6 +135,7 @@ __all__ = [
     "check_pixels",
     "check_pose_maps",
     "check_receptive_fields",
+    "check_redrawn_means",
     "check_repaired_step",
     "check_rescale",
     "check_stack",
@@ -137,6 +147,7 @@ __all__ = [
     "check_turn",
     "check_two_bones",
     "check_two_pixels",
+    "check_two_stages",
     "check_two_streams",
     "check_up_block",
     "check_up_module",
@@ -144,6 +155,7 @@ __all__ = [
     "check_weighted_fit",
     "check_weighted_l1",
     "check_widened",
+    "check_wider_range",
     "check_window_ssim",
     "check_wins",
 ]
