@@ -22,6 +22,7 @@ TEACHES = {
     "03_affine_limb_warping": ("warping",),
     "04_stacked_generator": ("generators", "composition", "inputs"),
     "05_adversarial_training": ("discriminators", "losses", "presets", "training"),
+    "06_comparing_systems": ("metrics", "evaluation", "perceptual", "pg2"),
     "07_pose_studio": ("studio.widget", "motion", "estimation"),
 }
 
