@@ -23,6 +23,7 @@ from test_studio import find_node, listed
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.cli import PEOPLE, SHIPPED
 from sdgan_lib.cli import main as command
+from sdgan_lib.estimation import GROUND
 from sdgan_lib.images import to_uint8
 from sdgan_lib.inference import find_picture, look_inside
 from sdgan_lib.motion import SEQUENCES, fit_poses, read_poses
@@ -383,6 +384,8 @@ def test_people_are_found_in_a_photo_and_one_is_chosen(opened):
         hips = joints[[JOINT["Rhip"], JOINT["Lhip"]]].mean(0)
         return (joints - joints[JOINT["neck"]]) / (hips - joints[JOINT["neck"]]).norm()
 
+    ankles = found[[JOINT["Rank"], JOINT["Lank"]], 1]
+    assert ankles.max().item() == pytest.approx(GROUND * 128, abs=0.01), "not cropped as the training data"
     off = (in_torsos(found)[body] - in_torsos(pose)[body]).norm(dim=-1)
     assert off.median() < 0.15, f"joints are off by {off.median():.2f} torsos"
     before = pixels(page)

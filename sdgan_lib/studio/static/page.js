@@ -1,8 +1,8 @@
 /* The page around the view: it starts the networks and answers what the view asks and wishes for. */
 import { render } from "../skeleton.js";
 import {
-  between, coloursOf, cropAround, extent, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, lookInside, samePerson, squareRound,
-  squaresOf, template,
+  between, coloursOf, cropToModel, extent, fitted, fromMoveNet, heatmaps, limbWarps, lookInside, samePerson, squareRound, squaresOf,
+  template,
 } from "../geometry.mjs";
 import { State } from "../model.mjs";
 
@@ -349,7 +349,7 @@ async function findPeople(photo, progress) {
       person = closer;
     }
     const there = person.certainty >= settings.certain && extent(person.pose) >= settings.leastExtent * Math.max(width, height);
-    if (!there || !cropAround(person.pose, WIDTH / HEIGHT)) continue;
+    if (!there || !cropToModel(person.pose, settings.size, settings.trained)) continue;
     const known = people.findIndex((other) => samePerson(other.pose, person.pose));
     if (known < 0) people.push(person);
     else if (people[known].certainty < person.certainty) people[known] = person;
@@ -365,9 +365,8 @@ function part(photo, crop, pose) {
 }
 
 function cutOut(photo, pose) {
-  const crop = cropAround(pose, WIDTH / HEIGHT);
-  const inside = ([x, y]) => x >= 0 && y >= 0 && x <= WIDTH - 1 && y <= HEIGHT - 1;
-  return part(photo, crop, intoCrop(pose, crop, settings.size).map((point) => (point && inside(point) ? point : null)));
+  const cropped = cropToModel(pose, settings.size, settings.trained);
+  return part(photo, cropped.crop, cropped.pose);
 }
 
 /* The whole photo, with a skeleton in its middle to be put where the body is. */
