@@ -28,6 +28,7 @@ from sdgan_lib.images import to_uint8
 from sdgan_lib.inference import find_picture, look_inside
 from sdgan_lib.motion import SEQUENCES, fit_poses, read_poses
 from sdgan_lib.pose import JOINT, JOINTS, visible
+from sdgan_lib.studio.offers import told_of
 from sdgan_lib.studio.page import LARGEST
 
 GEOMETRY = ROOT / "sdgan_lib/studio/geometry.mjs"
@@ -367,6 +368,7 @@ def test_people_are_found_in_a_photo_and_one_is_chosen(opened):
         {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": content.getvalue()}
     )
     page.locator(".told", has_text="2 people were found in photo.jpg").wait_for(timeout=60_000)
+    assert page.locator(".told").inner_text() == told_of("photo.jpg", [pose_of(page)] * 2)
     assert page.locator(".people button").count() == 14
     page.locator(".people button").nth(1).click()
     rest(page)

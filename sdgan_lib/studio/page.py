@@ -41,7 +41,7 @@ from sdgan_lib.images import encode_png, to_uint8
 from sdgan_lib.protocol import points_of
 from sdgan_lib.studio import plain_module, view_module, view_style
 from sdgan_lib.studio.export import INPUTS, OUTPUTS, PlainGenerator, example_inputs, picture_alone, to_onnx
-from sdgan_lib.studio.offers import Offer, offered_motions, offered_people, offered_poses
+from sdgan_lib.studio.offers import REPLIES, Offer, offered_motions, offered_people, offered_poses
 
 STATIC = Path(__file__).parent / "static"
 
@@ -98,6 +98,7 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
         "background": generator.config.background,
         "square": VARIANTS["lightning"].size,
         **PHOTOS,
+        "replies": REPLIES,
         "people": _people(people),
         "poses": [[name, points_of(pose)] for name, pose in offered_poses(people).items()],
         "motions": [[name, [*map(points_of, poses)]] for name, poses in offered_motions().items()],

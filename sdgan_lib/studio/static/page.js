@@ -166,6 +166,9 @@ async function shipped({ name, picture, pose }) {
   return new Person(name, png, planes(context, WIDTH, HEIGHT), pose);
 }
 
+/* What Python tells in its hosts, too, with the values that it names. */
+const reply = (kind, values) => settings.replies[kind].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
 /* What the view talks to. */
 class Model extends State {
   constructor(people) {
@@ -240,7 +243,7 @@ class Model extends State {
     const { name, png, image } = this.shown, number = this.state.person;
     this.people[number] = new Person(name, png, image[0], pose);
     this.show(number);
-    tell("The skeleton is in its place. Drag a joint, and the person follows.");
+    tell(reply("placed"));
   }
 
   async photo(tell, bytes, name) {
@@ -255,11 +258,8 @@ class Model extends State {
     this.ofPhoto = people.length;
     this.list();
     this.show(0, !found.length);
-    const joints = `${people[0].pose.filter(Boolean).length} of 18 joints`;
-    const hard = "A photo is hard for a network trained on drawn people.", done = "(Delete hides it), then press Done.";
-    if (!found.length) tell(`Nobody was found in ${name}. Drag each joint to its place on the body ${done}`);
-    else if (found.length === 1) tell(`One person was found in ${name}, with ${joints}. ${hard}`);
-    else tell(`${found.length} people were found in ${name}: choose one. The first has ${joints}. ${hard}`);
+    const kind = ["nobody", "one", "several"][Math.min(found.length, 2)];
+    tell(reply(kind, { name, count: found.length, joints: people[0].pose.filter(Boolean).length }));
   }
 
   async clip(tell) {
@@ -272,7 +272,7 @@ class Model extends State {
       encoder.writeFrame(numbers, ENLARGED * WIDTH, ENLARGED * HEIGHT, { palette, delay: FRAME });
     }
     encoder.finish();
-    tell("Saved as motion.gif.", false, ["motion.gif", "image/gif", encoder.bytes()]);
+    tell(reply("saved"), false, ["motion.gif", "image/gif", encoder.bytes()]);
   }
 }
 
