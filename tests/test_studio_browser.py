@@ -5,12 +5,12 @@ Where there is no Chromium these tests are skipped or fail as those of ``test_br
 
 import os
 import statistics
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
 import pytest
+from figures import heic
 from PIL import Image
 from test_browser import PATIENCE, browser, lab, open_notebook, press, wait  # noqa: F401
 
@@ -241,14 +241,13 @@ def test_a_motion_plays_in_place(page):
 def test_a_photo_goes_to_the_kernel_and_files_come_back(page):
     """Bytes both ways: a photo in which a person is found, and the motion as a GIF; then the first person again."""
     before, number = settled(page), page.locator(".people button").count()
-    photo, content = Image.new("RGB", (400, 560), (120, 130, 140)), BytesIO()
+    photo = Image.new("RGB", (400, 560), (120, 130, 140))
     with Image.open(find_picture(DATA, "0251_c1s1_000004_01")[0]) as file:
         photo.paste(file.convert("RGB").resize((240, 480), Image.Resampling.BICUBIC), (80, 40))
-    photo.save(content, "JPEG", quality=92)
     page.locator(".people input").set_input_files(
-        {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": content.getvalue()}
+        {"name": "me.heic", "mimeType": "image/heic", "buffer": heic(photo)}
     )
-    page.locator(".told", has_text="One person was found in me.jpg").wait_for(timeout=PATIENCE * 1000)
+    page.locator(".told", has_text="One person was found in me.heic").wait_for(timeout=PATIENCE * 1000)
     assert settled(page) != before and page.locator(".people button").count() == number + 1
     with page.expect_download(timeout=PATIENCE * 1000) as download:
         page.locator('[data-save="clip"]').click()

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from course import ROOT
+from figures import heic
 from PIL import Image
 from test_browser import browser  # noqa: F401
 from test_studio import find_node, listed
@@ -414,7 +415,12 @@ def test_what_is_no_photo_of_a_person_is_said_and_the_studio_goes_on(opened):
         {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}
     )
     page.wait_for_selector(".told.fault")
-    assert "cannot read" in told.text_content()
+    assert "a.jpg: this browser cannot read" in told.text_content()
+    page.locator(".people input").set_input_files(
+        {"name": "b.heic", "mimeType": "", "buffer": heic(Image.new("RGB", (40, 30)))}
+    )
+    page.locator(".told.fault", has_text="b.heic: this browser cannot read HEIC").wait_for()
+    assert "JPEG" in told.text_content()
     assert np.array_equal(pixels(page), before)
     content = BytesIO()
     Image.new("RGB", (400, 300), (90, 120, 160)).save(content, "PNG")

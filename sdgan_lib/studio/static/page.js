@@ -249,7 +249,7 @@ class Model extends State {
   async photo(tell, bytes, name) {
     const { newest } = this;
     await later();
-    const photo = await readPhoto(bytes);
+    const photo = await readPhoto(bytes, name);
     const found = await findPeople(photo, (share) => tell(`Looking for people in ${name}: ${Math.round(100 * share)} %`));
     if (newest !== this.newest) return; // somebody else was chosen meanwhile
     const parts = found.length ? found.map((pose) => cutOut(photo, pose)) : [wholePhoto(photo)];
@@ -309,7 +309,9 @@ function cut(picture, box, width, height) {
   return [element, context];
 }
 
-async function readPhoto(bytes) {
+const isHEIC = (bytes) => /^ftyp(he|mif1|msf1)/.test(String.fromCharCode(...new Uint8Array(bytes).subarray(4, 12)));
+
+async function readPhoto(bytes, name) {
   try {
     const photo = await createImageBitmap(new Blob([bytes]));
     const shrink = LONGEST / Math.max(photo.width, photo.height);
@@ -317,7 +319,8 @@ async function readPhoto(bytes) {
     const [resizeWidth, resizeHeight] = [photo.width, photo.height].map((side) => Math.max(1, Math.round(side * shrink)));
     return await createImageBitmap(photo, { resizeWidth, resizeHeight, resizeQuality: "high" });
   } catch {
-    throw new Error("This browser cannot read the file as a picture. JPEG, PNG and WebP work everywhere.");
+    const what = isHEIC(bytes) ? "HEIC, as iPhones write it" : "it as a picture";
+    throw new Error(`${name}: this browser cannot read ${what}. Save it as JPEG, PNG or WebP, which work everywhere.`);
   }
 }
 
