@@ -4,9 +4,9 @@ A picture of any kind becomes 8-bit RGB as its viewer shows it: turned as its EX
 floats scaled, greyscale, palette and CMYK converted, what is transparent laid over :data:`BACKGROUND`. The header is
 looked at before pixels are decoded, so that a picture too large is refused at once.
 
-Pillow decodes, HEIC by its plugin pillow-heif. torchvision's ``decode_image`` gives the same bytes (compared on 300 of the embedded JPEGs) in 0.16 ms
-instead of 0.40 ms for 128x64, but importing torchvision takes longer than decoding all 5,000 pictures of the training
-split with Pillow, which happens once: they are kept in memory.
+Pillow decodes, HEIC by its plugin pillow-heif. torchvision's ``decode_image`` gives the same bytes (compared on 300 of
+the embedded JPEGs) in 0.16 ms instead of 0.40 ms for 128x64, but importing torchvision takes longer than decoding all
+5,000 pictures of the training split with Pillow, which happens once: they are kept in memory.
 """
 
 import io
