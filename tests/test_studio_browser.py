@@ -14,6 +14,7 @@ from figures import heic
 from PIL import Image
 from test_browser import PATIENCE, browser, lab, open_notebook, press, wait  # noqa: F401
 
+from benchmarks.studio import delays
 from sdgan_lib.inference import find_picture
 from sdgan_lib.studio.offers import DATA
 
@@ -67,19 +68,6 @@ window.studio = {
   joint(name) {
     const { e, f } = studio.place(name);
     return [e, f];
-  },
-  // Milliseconds from the next pointer move to the next picture that has been decoded, in `delay`.
-  watch() {
-    studio.delay = null;
-    const before = img().src;
-    document.addEventListener("pointermove", () => {
-      const moved = performance.now();
-      const look = () => {
-        if (img().src !== before && img().complete && img().naturalWidth) studio.delay = performance.now() - moved;
-        else requestAnimationFrame(look);
-      };
-      requestAnimationFrame(look);
-    }, { capture: true, once: true });
   },
   // Counts the pictures from now on, in `pictures`.
   count() {
@@ -290,17 +278,7 @@ def test_the_picture_follows_the_pointer(page, record_property):
     keys = ("Home", "End", "PageDown", "PageUp", "PageDown", "Home", "End")
     yardstick = statistics.median([delay for key in keys if (delay := press(page, handle, key)[1])])
 
-    x, y = middle_of(page, "Rwri")
-    page.mouse.move(x, y)
-    page.mouse.down()
-    seen = []
-    for step in range(1, 16):
-        page.evaluate("studio.watch()")
-        page.mouse.move(x - 2 * step, y - 3 * step)
-        wait(page, "studio.delay !== null", PATIENCE, "no picture after a move")
-        seen.append(page.evaluate("studio.delay"))
-        page.wait_for_timeout(30)
-    page.mouse.up()
+    seen = delays(page, 15)
     median = statistics.median(seen)
     record_property("delay_ms", round(median))
     print(f"studio: picture {median:.0f} ms after the pointer's move; under a slider: {yardstick:.0f} ms")
