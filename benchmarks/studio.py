@@ -170,9 +170,11 @@ def shown(browser: Browser, address: str) -> Iterator[Page]:
     """A page at an address."""
     page = browser.new_page(viewport={"width": 1280, "height": 1100})
     page.set_default_timeout(1000 * PATIENCE)
-    page.goto(address, wait_until="commit")
-    yield page
-    page.close()
+    try:
+        page.goto(address, wait_until="commit")
+        yield page
+    finally:
+        page.close()
 
 
 @contextmanager

@@ -393,10 +393,12 @@ export function intoCrop(pose, crop, [height, width]) {
   ]);
 }
 
-/* The part of a photo in which a person has the size and the place that training pictures show people in, {left, top,
-width, height} in pixels from the photo's outer corner, and the pose in it, resized to [height, width]; null where there is
-neither torso nor head to measure by. As crop_to_model in estimation.py: `trained` holds its BODY_SIZE, HEAD_SIZE, GROUND,
-HIPS and NECK. The part may reach beyond the photo; joints that lie outside the part are missing. */
+/* The part of a photo in which a person has the size and the place that training pictures show people in, as
+crop_to_model in estimation.py: {crop, pose}, null where there is neither torso nor head to measure by.
+
+crop: {left, top, width, height} in pixels from the photo's outer corner; it may reach beyond the photo. pose: in the
+crop, resized to [height, width]; joints outside it are missing. trained: estimation.py's BODY_SIZE, HEAD_SIZE, GROUND,
+HIPS and NECK as {body, head, ground, hips, neck}. */
 export function cropToModel(pose, [height, width], trained) {
   const some = (joints) => joints.map((joint) => pose[joint]).filter(Boolean);
   const [neck, face] = [pose[JOINT.neck], some(FACE)];
@@ -409,7 +411,8 @@ export function cropToModel(pose, [height, width], trained) {
     : hips.length ? [mean(hips)[1], trained.hips] : [neck[1], trained.neck];
   const top = y + 0.5 - (place + 0.5 / height) * tall;
   const crop = { left: middle(pose)[0] + 0.5 - wide / 2, top, width: wide, height: tall };
-  return { crop, pose: intoCrop(pose, crop, [height, width]).map((point) => (point && onPicture(point, height, width) ? point : null)) };
+  const inside = (point) => point && onPicture(point, height, width);
+  return { crop, pose: intoCrop(pose, crop, [height, width]).map((point) => (inside(point) ? point : null)) };
 }
 
 // Finding people. MoveNet is given squares of a photo, {left, top, side} in its pixels from the outer corner, black beyond

@@ -119,9 +119,8 @@ def settings(visitors: int) -> Config:
                 "multi_kernel_manager_class": Kernels,
                 "show_tracebacks": True,  # of which the page shows the last line
             },
-            "KernelManager": {
-                "autorestart": False
-            },  # one that died comes back empty, and the page would not notice
+            # A kernel that died would come back empty, and the page would not notice.
+            "KernelManager": {"autorestart": False},
             "Kernels": {
                 "limit": visitors,
                 "cull_idle_timeout": GONE,

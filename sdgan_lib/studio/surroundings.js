@@ -34,8 +34,8 @@ function save(bytes, type, name) {
 async function bytesOf(file) {
   if (file.size <= LARGEST) return file.arrayBuffer();
   const photo = await createImageBitmap(file).catch(() => {
-    const remedy = "Save it as JPEG, or smaller.";
-    throw new Error(`${file.name} is larger than ${LARGEST / 1e6} MB, and this browser cannot make it smaller. ${remedy}`);
+    const fault = `${file.name} is larger than ${LARGEST / 1e6} MB, and this browser cannot make it smaller.`;
+    throw new Error(`${fault} Save it as JPEG, or smaller.`);
   });
   const shrink = Math.min(1, LONGEST_SIDE / Math.max(photo.width, photo.height));
   const [width, height] = [photo.width, photo.height].map((side) => Math.max(1, Math.round(side * shrink)));

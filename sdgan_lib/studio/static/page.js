@@ -1,8 +1,8 @@
 /* The page around the view: it starts the networks and answers what the view asks and wishes for. */
 import { render } from "../skeleton.js";
 import {
-  between, coloursOf, cropToModel, extent, fitted, fromMoveNet, heatmaps, limbWarps, lookInside, samePerson, squareRound, squaresOf,
-  template,
+  between, coloursOf, cropToModel, extent, fitted, fromMoveNet, heatmaps, limbWarps, lookInside, samePerson, squareRound,
+  squaresOf, template,
 } from "../geometry.mjs";
 import { State } from "../model.mjs";
 
