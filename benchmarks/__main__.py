@@ -18,6 +18,7 @@ from benchmarks.measure import Result, Settings
 from benchmarks.record import format_table, machine
 from benchmarks.slider import bench_slider
 from benchmarks.step import bench_step
+from benchmarks.studio import bench_studio
 from benchmarks.warps import bench_warps
 from sdgan_lib.batches import pick_device
 from sdgan_lib.errors import UserError
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[Settings], list[Result]]] = {
     "step": bench_step,
     "inference": bench_inference,
     "slider": bench_slider,
+    "studio": bench_studio,
     "growth": bench_growth,
     "busy": bench_busy,
 }
@@ -59,7 +61,7 @@ def bench(settings: Settings, parts: Sequence[str], out: Path) -> list[Result]:
 
 @dataclass(frozen=True)
 class Bench:
-    """Measure this machine: warps, a step, a picture, a slider, growth, and busy neighbours; tables and JSON."""
+    """Measure this machine: warps, a step, a picture, sliders, the studio, growth, busy neighbours; tables and JSON."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """where to run"""

@@ -1,8 +1,6 @@
 """The course's files: notebooks, solutions, each notebook's parameters, and the browser that it runs in."""
 
 import ast
-import os
-import shutil
 from pathlib import Path
 
 import nbformat
@@ -51,9 +49,3 @@ def solve(notebook: nbformat.NotebookNode, name: str) -> nbformat.NotebookNode:
     for check, (cell, _) in answers(notebook.cells, "exercise").items():
         cell.source = solutions[check][0].source
     return notebook
-
-
-def find_chromium() -> str | None:
-    """The program that ``test_browser.py`` runs the notebooks in: SDGAN_CHROMIUM, or what is installed."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-    return os.environ.get("SDGAN_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from figures import copy_people
 
 from benchmarks import __main__ as program
-from benchmarks import growth, measure, warps
+from benchmarks import growth, measure, studio, warps
 from benchmarks.__main__ import PARTS, main
 from benchmarks.growth import bench_growth, exponent
 from benchmarks.measure import Result, Settings, in_turn, medians, peak_memory, real_batch
@@ -224,3 +224,12 @@ def test_the_command_offers_every_part_and_the_readme_of_the_benchmarks_explains
     assert program.Bench().parts == tuple(PARTS)
     text = (Path(__file__).parents[1] / "docs/benchmarks.md").read_text(encoding="utf-8")
     assert all(f"- **`{part}`.**" in text for part in PARTS)
+
+
+def test_the_studio_without_a_browser_is_left_out_with_a_word(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(studio, "find_chromium", lambda: None)
+    threads = torch.get_num_threads()
+    assert main(["--parts", "studio", "--threads", "1", "--out", str(tmp_path / "bench.json")]) == 0
+    torch.set_num_threads(threads)
+    told = capsys.readouterr().out
+    assert "studio: not measured, as there is no Chromium" in told and "0 of 0 targets" in told

@@ -4,19 +4,15 @@ Skipped, with the reason, where there is no Chromium; with SDGAN_BROWSER=require
 """
 
 import os
-import socket
 import statistics
-import subprocess
-import sys
-import time
-import urllib.request
-from urllib.error import URLError
 
 import nbformat
 import pytest
-from course import NOTEBOOKS, PARAMETERS, ROOT, exercises_of, find_chromium, solve, verdicts
+from course import NOTEBOOKS, PARAMETERS, ROOT, exercises_of, solve, verdicts
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
+
+from benchmarks.studio import CHROMIUM, TOKEN, find_chromium, jupyterlab
 
 WATCHER = (ROOT / "tests/lab.js").read_text(encoding="utf-8")
 REQUIRED = os.environ.get("SDGAN_BROWSER") == "required"
@@ -51,9 +47,7 @@ def browser():
         missing("playwright is not installed: pip install playwright")
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-            )
+            browser = playwright.chromium.launch(executable_path=chromium, args=[*CHROMIUM])
         except Error as error:
             missing(f"{chromium} does not start: {error}")
         yield browser
@@ -72,57 +66,8 @@ def lab(tmp_path_factory, browser):
         notebook = parameterize_notebook(notebook, PARAMETERS[path.stem]["fast"])
         notebook.cells.append(nbformat.v4.new_code_cell(YARDSTICK))
         nbformat.write(notebook, root / "notebooks" / path.name)
-    settings = root / "settings/@jupyterlab"
-    for plugin, text in {
-        "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
-        "docmanager-extension/plugin": '{"autosave": false}',
-        "notebook-extension/tracker": '{"windowingMode": "none"}',
-    }.items():
-        file = settings / f"{plugin}.jupyterlab-settings"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folders = {
-        "JUPYTER_CONFIG_DIR": "config",
-        "JUPYTER_DATA_DIR": "jupyter-data",
-        "JUPYTER_RUNTIME_DIR": "runtime",
-        "JUPYTERLAB_SETTINGS_DIR": "settings",
-        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
-        "IPYTHONDIR": "ipython",
-    }
-    token = "course"
-    environment = {**os.environ, **{key: str(root / name) for key, name in folders.items()}}
-    environment |= {"JUPYTER_TOKEN": token, "JUPYTER_PREFER_ENV_PATH": "1"}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
-    command += [f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={root}"]
-    log = root / "lab.log"
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            [*command, "--LabApp.expose_app_in_browser=True"],
-            cwd=root,
-            env=environment,
-            stdout=out,
-            stderr=out,
-        )
-    address = f"http://127.0.0.1:{port}"
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + PATIENCE
-    while True:
-        assert server.poll() is None, f"JupyterLab ended: {log.read_text()[-2000:]}"
-        try:
-            opener.open(f"{address}/api/status?token={token}", timeout=2).close()
-            break
-        except (URLError, OSError):
-            assert time.monotonic() < end, f"JupyterLab does not answer: {log.read_text()[-2000:]}"
-            time.sleep(0.2)
-    yield address, token, root
-    server.terminate()
-    try:
-        server.wait(20)
-    except subprocess.TimeoutExpired:
-        server.kill()
+    with jupyterlab(root) as address:
+        yield address, TOKEN, root
 
 
 def wait(page, expression: str, seconds: float, what: str) -> None:

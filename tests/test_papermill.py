@@ -10,7 +10,9 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
-from course import NOTEBOOKS, PARAMETERS, exercises_of, find_chromium, solve, verdicts
+from course import NOTEBOOKS, PARAMETERS, exercises_of, solve, verdicts
+
+from benchmarks.studio import find_chromium
 
 CASES = [(path, case) for path in NOTEBOOKS for case in ("fast", "other")]
 

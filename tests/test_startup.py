@@ -60,7 +60,7 @@ def test_a_wrong_option_is_told_without_torch():
 def test_a_picture_from_a_checkpoint_needs_neither_pyplot_nor_pandas():
     modules = set(run(ONE, "sdgan_lib.inference")["modules"])
     assert "sdgan_lib.generators" in modules
-    assert not {"matplotlib", "pandas", "accelerate"} & modules
+    assert not {"matplotlib", "pandas", "accelerate", "pillow_heif"} & modules
 
 
 @pytest.mark.slow

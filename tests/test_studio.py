@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from base64 import b64encode
+from contextlib import suppress
 from math import isnan
 from pathlib import Path
 from typing import get_args
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from figures import ON_128X64
+from PIL import Image
 from torch import Tensor
 
 from sdgan_lib import estimation
@@ -37,6 +39,7 @@ from sdgan_lib.pose import (
     visible,
 )
 from sdgan_lib.protocol import PoseForm, points_of, read_pose, write_pose
+from sdgan_lib.studio.page import PHOTOS
 from sdgan_lib.warping import REGIONS, body_mask, limb_warps, warp_image
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -157,12 +160,41 @@ def between_case(keys: Tensor, steps: int, closed: bool) -> dict:
     }  # fmt: skip
 
 
-def torso_of(split) -> dict:
-    """Where a torso is on average, in shares of the picture: its length by the height, and its middle."""
-    neck, hips = split.poses[:, JOINT["neck"]], split.poses[:, [JOINT["Rhip"], JOINT["Lhip"]]].nanmean(1)
-    height, width = split.size
-    x, y = ((neck + hips) / 2 + 0.5).nanmean(0).tolist()
-    return {"length": (hips - neck).norm(dim=1).nanmean().item() / height, "x": x / width, "y": y / height}
+def crop_case(what: str, pose: Tensor, size: tuple[int, int] = estimation.TRAINED) -> dict:
+    """Where the library crops a person out of a photo, None if it refuses."""
+    cropped = None
+    with suppress(UserError):
+        _, inside, crop = estimation.crop_to_model(Image.new("RGB", (9, 9)), pose, size)
+        height, width = (side / crop.scale for side in size)
+        part = {"left": crop.left, "top": crop.top, "width": width, "height": height}
+        cropped = {"crop": part, "pose": listed(inside)}
+    return {"what": what, "pose": listed(pose), "size": size, "cropped": cropped}
+
+
+def crop_cases(poses: Tensor) -> list[dict]:
+    """People of a photo of their own size and place, whole, cut off by its border, and with joints reaching away."""
+    without = {
+        "one ankle": ["Rank"],
+        "no ankle": ["Rank", "Lank"],
+        "no leg, one hip": ["Rkne", "Lkne", "Rank", "Lank", "Lhip"],
+        "a head and shoulders": [name for name in JOINTS if name[1:] in ("hip", "kne", "ank")],
+        "no head": ["nose", "Reye", "Leye", "Rear", "Lear"],
+        "an ankle alone": [name for name in JOINTS if name != "Rank"],
+        "legs": [name for name in JOINTS if name[1:] not in ("hip", "kne", "ank")],
+        "nobody": JOINTS,
+    }
+    cases = []
+    for number, pose in enumerate(poses):
+        photographed = (pose + 7) * (0.4 + number) - torch.tensor([90.5, 20.25])
+        cases.append(crop_case("whole", photographed, (192, 112) if number % 2 else estimation.TRAINED))
+        reaching = photographed.clone()
+        reaching[[JOINT["Rwri"], JOINT["nose"]]] += 60 * (1 + number) * torch.tensor([[-1, -1], [1, -1]])
+        cases.append(crop_case("reaching", reaching))
+        for what, names in without.items():
+            less = photographed.clone()
+            less[[JOINT[name] for name in names]] = torch.nan
+            cases.append(crop_case(what, less))
+    return cases
 
 
 @pytest.fixture(scope="module")
@@ -201,8 +233,7 @@ def cases(tmp_path_factory) -> Path:
                 "files": json.loads((ROOT / "tests/cases/poses.json").read_text()),
                 "saved": {"pose": listed(person), **written(person, folder)},
                 "inside": inside_case(split.poses[chosen[0, 0]], split.poses[chosen[0, 1]], split.size),
-                "torso": torso_of(open_split(PEOPLE, "train")),
-                "margin": estimation.MARGIN, "least_score": estimation.LEAST_SCORE,
+                "crops": crop_cases(split.poses[chosen[:4, 0]]), "photos": PHOTOS,
             },
             allow_nan=False,
         )

@@ -5,15 +5,16 @@ Where there is no Chromium these tests are skipped or fail as those of ``test_br
 
 import os
 import statistics
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
 import pytest
+from figures import heic
 from PIL import Image
 from test_browser import PATIENCE, browser, lab, open_notebook, press, wait  # noqa: F401
 
+from benchmarks.studio import delays
 from sdgan_lib.inference import find_picture
 from sdgan_lib.studio.offers import DATA
 
@@ -67,19 +68,6 @@ window.studio = {
   joint(name) {
     const { e, f } = studio.place(name);
     return [e, f];
-  },
-  // Milliseconds from the next pointer move to the next picture that has been decoded, in `delay`.
-  watch() {
-    studio.delay = null;
-    const before = img().src;
-    document.addEventListener("pointermove", () => {
-      const moved = performance.now();
-      const look = () => {
-        if (img().src !== before && img().complete && img().naturalWidth) studio.delay = performance.now() - moved;
-        else requestAnimationFrame(look);
-      };
-      requestAnimationFrame(look);
-    }, { capture: true, once: true });
   },
   // Counts the pictures from now on, in `pictures`.
   count() {
@@ -241,14 +229,13 @@ def test_a_motion_plays_in_place(page):
 def test_a_photo_goes_to_the_kernel_and_files_come_back(page):
     """Bytes both ways: a photo in which a person is found, and the motion as a GIF; then the first person again."""
     before, number = settled(page), page.locator(".people button").count()
-    photo, content = Image.new("RGB", (400, 560), (120, 130, 140)), BytesIO()
+    photo = Image.new("RGB", (400, 560), (120, 130, 140))
     with Image.open(find_picture(DATA, "0251_c1s1_000004_01")[0]) as file:
         photo.paste(file.convert("RGB").resize((240, 480), Image.Resampling.BICUBIC), (80, 40))
-    photo.save(content, "JPEG", quality=92)
     page.locator(".people input").set_input_files(
-        {"name": "me.jpg", "mimeType": "image/jpeg", "buffer": content.getvalue()}
+        {"name": "me.heic", "mimeType": "image/heic", "buffer": heic(photo)}
     )
-    page.locator(".told", has_text="One person was found in me.jpg").wait_for(timeout=PATIENCE * 1000)
+    page.locator(".told", has_text="One person was found in me.heic").wait_for(timeout=PATIENCE * 1000)
     assert settled(page) != before and page.locator(".people button").count() == number + 1
     with page.expect_download(timeout=PATIENCE * 1000) as download:
         page.locator('[data-save="clip"]').click()
@@ -291,17 +278,7 @@ def test_the_picture_follows_the_pointer(page, record_property):
     keys = ("Home", "End", "PageDown", "PageUp", "PageDown", "Home", "End")
     yardstick = statistics.median([delay for key in keys if (delay := press(page, handle, key)[1])])
 
-    x, y = middle_of(page, "Rwri")
-    page.mouse.move(x, y)
-    page.mouse.down()
-    seen = []
-    for step in range(1, 16):
-        page.evaluate("studio.watch()")
-        page.mouse.move(x - 2 * step, y - 3 * step)
-        wait(page, "studio.delay !== null", PATIENCE, "no picture after a move")
-        seen.append(page.evaluate("studio.delay"))
-        page.wait_for_timeout(30)
-    page.mouse.up()
+    seen = delays(page, 15)
     median = statistics.median(seen)
     record_property("delay_ms", round(median))
     print(f"studio: picture {median:.0f} ms after the pointer's move; under a slider: {yardstick:.0f} ms")

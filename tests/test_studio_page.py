@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from course import ROOT
+from figures import heic
 from PIL import Image
 from test_browser import browser  # noqa: F401
 from test_studio import find_node, listed
@@ -23,10 +24,12 @@ from test_studio import find_node, listed
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.cli import PEOPLE, SHIPPED
 from sdgan_lib.cli import main as command
+from sdgan_lib.estimation import GROUND
 from sdgan_lib.images import to_uint8
 from sdgan_lib.inference import find_picture, look_inside
 from sdgan_lib.motion import SEQUENCES, fit_poses, read_poses
 from sdgan_lib.pose import JOINT, JOINTS, visible
+from sdgan_lib.studio.offers import told_of
 from sdgan_lib.studio.page import LARGEST
 
 GEOMETRY = ROOT / "sdgan_lib/studio/geometry.mjs"
@@ -366,6 +369,7 @@ def test_people_are_found_in_a_photo_and_one_is_chosen(opened):
         {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": content.getvalue()}
     )
     page.locator(".told", has_text="2 people were found in photo.jpg").wait_for(timeout=60_000)
+    assert page.locator(".told").inner_text() == told_of("photo.jpg", [pose_of(page)] * 2)
     assert page.locator(".people button").count() == 14
     page.locator(".people button").nth(1).click()
     rest(page)
@@ -383,6 +387,8 @@ def test_people_are_found_in_a_photo_and_one_is_chosen(opened):
         hips = joints[[JOINT["Rhip"], JOINT["Lhip"]]].mean(0)
         return (joints - joints[JOINT["neck"]]) / (hips - joints[JOINT["neck"]]).norm()
 
+    ankles = found[[JOINT["Rank"], JOINT["Lank"]], 1]
+    assert ankles.max().item() == pytest.approx(GROUND * 128, abs=0.01), "not cropped as the training data"
     off = (in_torsos(found)[body] - in_torsos(pose)[body]).norm(dim=-1)
     assert off.median() < 0.15, f"joints are off by {off.median():.2f} torsos"
     before = pixels(page)
@@ -409,7 +415,12 @@ def test_what_is_no_photo_of_a_person_is_said_and_the_studio_goes_on(opened):
         {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"no picture"}
     )
     page.wait_for_selector(".told.fault")
-    assert "cannot read" in told.text_content()
+    assert "a.jpg: this browser cannot read" in told.text_content()
+    page.locator(".people input").set_input_files(
+        {"name": "b.heic", "mimeType": "", "buffer": heic(Image.new("RGB", (40, 30)))}
+    )
+    page.locator(".told.fault", has_text="b.heic: this browser cannot read HEIC").wait_for()
+    assert "JPEG" in told.text_content()
     assert np.array_equal(pixels(page), before)
     content = BytesIO()
     Image.new("RGB", (400, 300), (90, 120, 160)).save(content, "PNG")

@@ -189,6 +189,17 @@ def test_one_more_than_the_limit_is_told_so_and_gets_no_kernel(studio, visit):
 
 
 @pytest.mark.slow
+def test_a_kernel_that_died_is_told_with_the_remedy(studio, visit):
+    (kernel,) = studio.kernels()
+    kernel.kill()
+    visit.locator("#gone", has_text="The Python behind this page has ended").wait_for(timeout=PATIENCE * 1000)
+    visit.get_by_role("button", name="Open it anew").click()
+    visit.wait_for_selector("#start", state="detached", timeout=PATIENCE * 1000)
+    rest(visit)
+    assert visit.locator("#gone").is_hidden() and studio.kernels() != [kernel]
+
+
+@pytest.mark.slow
 def test_who_leaves_frees_the_kernel(studio, visit):
     (kernel,) = studio.kernels()
     visit.goto(f"{studio.root}voila/static/voila.js")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import traitlets
-from figures import standing
+from figures import heic, standing
 from PIL import Image
 
 from sdgan_lib.datasets import open_split
@@ -311,6 +311,8 @@ def in_a_photo(*people, kind="JPEG"):
         with Image.open(find_picture(DATA, name)[0]) as file:
             size = (256, 512) if i == 0 else (160, 320)
             photo.paste(file.convert("RGB").resize(size, Image.Resampling.BICUBIC), (60 + 400 * i, 30))
+    if kind == "HEIC":
+        return heic(photo)
     content = BytesIO()
     photo.save(content, kind)
     return content.getvalue()
@@ -344,9 +346,9 @@ def test_people_of_a_photo_can_be_chosen_and_nobody_is_lost(studio, lightning):
     size = visible(studio.source_pose).sum()
     assert size >= 12 and (studio.source_pose[JOINT["neck"], 1] < studio.source_pose[JOINT["Rhip"], 1])
     assert wished(studio, "person", 2) == ["", False] and studio.source == studio.people[2][1]
-    told, _ = wished(studio, "photo", in_a_photo("0251_c1s1_000004_01"), "me.jpg")
-    assert told.startswith("One person was found in me.jpg")
-    assert [name for name, _ in studio.people] == ["me.jpg, 1 of 1", "The person"], "the last photo's"
+    told, _ = wished(studio, "photo", in_a_photo("0251_c1s1_000004_01", kind="HEIC"), "me.heic")
+    assert told.startswith("One person was found in me.heic")
+    assert [name for name, _ in studio.people] == ["me.heic, 1 of 1", "The person"], "the last photo's"
 
 
 def test_where_nobody_is_found_the_skeleton_is_put_by_hand(studio, lightning):

@@ -87,6 +87,9 @@ export const rounded = (pose) => changed(pose, (point) => point.map((v) => Math.
 export const boneLengths = (pose) =>
   BONES.map(([from, to]) => (pose[from] && pose[to] ? length(minus(pose[to], pose[from])) : null));
 
+/* Whether a point lies on one of a picture's pixels. */
+const onPicture = ([x, y], height, width) => x >= -0.5 && y >= -0.5 && x < width - 0.5 && y < height - 0.5;
+
 // Moving joints
 
 /* Two bones in the plane: the middle and the end joint when the end is to be at `to`.
@@ -346,7 +349,7 @@ export function writePose(pose, form = "points") {
 picture, as those of a pose saved here do; else brought to the person's size and place. Null where it can't be. */
 export function brought(pose, person, [height, width]) {
   const there = pose.filter(Boolean);
-  const within = there.filter(([x, y]) => x >= -0.5 && y >= -0.5 && x < width - 0.5 && y < height - 0.5);
+  const within = there.filter((point) => onPicture(point, height, width));
   if (there.length && 2 * within.length >= there.length) return pose;
   return fitted([pose], person)?.[0] ?? null;
 }
@@ -383,35 +386,33 @@ export function rescaled(pose, [fromHeight, fromWidth], [height, width]) {
   ]);
 }
 
-/* Where the training data has the torso, in shares of the picture's height and width: its length from the neck to the
-middle of the hips, and the place of its middle (means over 5,000 pictures: 29 of 128 pixels; x 31.5 of 64, y 52). */
-export const TORSO = { length: 0.2273, x: 0.5, y: 0.4141 };
-
-/* The part of a picture to cut out so that a person lies as in the training data: {left, top, width, height}.
-
-In pixels, measured from the picture's outer corner; it may reach beyond the picture. `aspect` is width : height. Null
-without a neck or without a hip. */
-export function cropAround(pose, aspect) {
-  const hips = HIPS.filter((hip) => pose[hip]).map((hip) => pose[hip]);
-  if (!pose[JOINT.neck] || !hips.length) return null;
-  const torso = minus(mean(hips), pose[JOINT.neck]);
-  const centre = plus(mean([mean(hips), pose[JOINT.neck]]), [0.5, 0.5]);
-  const height = length(torso) / TORSO.length, width = height * aspect;
-  return { left: centre[0] - TORSO.x * width, top: centre[1] - TORSO.y * height, width, height };
-}
-
-/* A pose of the whole picture in pixels of the crop, resized to [height, width]. */
+/* A pose of the whole picture in pixels of a crop {left, top, width, height}, resized to [height, width]. */
 export function intoCrop(pose, crop, [height, width]) {
   return changed(pose, ([x, y]) => [
     ((x + 0.5 - crop.left) * width) / crop.width - 0.5, ((y + 0.5 - crop.top) * height) / crop.height - 0.5,
   ]);
 }
 
-/* The way back. */
-export function outOfCrop(pose, crop, [height, width]) {
-  return changed(pose, ([x, y]) => [
-    ((x + 0.5) * crop.width) / width + crop.left - 0.5, ((y + 0.5) * crop.height) / height + crop.top - 0.5,
-  ]);
+/* The part of a photo in which a person has the size and the place that training pictures show people in, as
+crop_to_model in estimation.py: {crop, pose}, null where there is neither torso nor head to measure by.
+
+crop: {left, top, width, height} in pixels from the photo's outer corner; it may reach beyond the photo. pose: in the
+crop, resized to [height, width]; joints outside it are missing. trained: estimation.py's BODY_SIZE, HEAD_SIZE, GROUND,
+HIPS and NECK as {body, head, ground, hips, neck}. */
+export function cropToModel(pose, [height, width], trained) {
+  const some = (joints) => joints.map((joint) => pose[joint]).filter(Boolean);
+  const [neck, face] = [pose[JOINT.neck], some(FACE)];
+  const body = bodySize(pose), head = neck && face.length ? length(minus(mean(face), neck)) : NaN;
+  const tall = body > 0 ? body / trained.body : head / trained.head, wide = (tall * width) / height;
+  if (!(tall > 0)) return null;
+  const [ankles, hips] = [some(LEGS.map(([, , ankle]) => ankle)), some(HIPS)];
+  const [y, place] = ankles.length
+    ? [Math.max(...ankles.map((ankle) => ankle[1])), trained.ground]
+    : hips.length ? [mean(hips)[1], trained.hips] : [neck[1], trained.neck];
+  const top = y + 0.5 - (place + 0.5 / height) * tall;
+  const crop = { left: middle(pose)[0] + 0.5 - wide / 2, top, width: wide, height: tall };
+  const inside = (point) => point && onPicture(point, height, width);
+  return { crop, pose: intoCrop(pose, crop, [height, width]).map((point) => (inside(point) ? point : null)) };
 }
 
 // Finding people. MoveNet is given squares of a photo, {left, top, side} in its pixels from the outer corner, black beyond

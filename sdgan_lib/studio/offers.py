@@ -1,5 +1,6 @@
 """What every host of the studio offers to start with: people, poses and motions."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +33,19 @@ POSES = {
     "Back": ("turn", 6),
 }
 """Poses to start from: name -> sequence, and number of the pose in it."""
+
+
+_FROM_DRAWN = " joints. A photo is hard for a network trained on drawn people."
+
+REPLIES = {
+    "nobody": "Nobody was found in {name}. "
+    "Drag each joint to its place on the body (Delete hides it), then press Done.",
+    "one": "One person was found in {name}, with {joints} of 18" + _FROM_DRAWN,
+    "several": "{count} people were found in {name}: choose one. The first has {joints} of 18" + _FROM_DRAWN,
+    "placed": "The skeleton is in its place. Drag a joint, and the person follows.",
+    "saved": "Saved as motion.gif.",
+}
+"""What every host tells when it has granted a wish; each names in braces what is to be filled in."""
 
 
 class Offer(NamedTuple):
@@ -89,3 +103,15 @@ def offered_poses(people: list[Offer]) -> dict[str, Tensor]:
     sequences = {name: read_poses(SEQUENCES / f"{name}.json") for name, _ in POSES.values()}
     poses = {label: sequences[name][number] for label, (name, number) in POSES.items()}
     return poses | {f"As {number}": person.pose for number, person in enumerate(people, 1)}
+
+
+def told_of(name: str, poses: Sequence[Tensor]) -> str:
+    """What is told of a photo.
+
+    Args:
+        name: of its file.
+        poses: of the people found in it, ``[18, 2]`` each, NaN for a missing joint.
+    """
+    kind = ("nobody", "one", "several")[min(len(poses), 2)]
+    joints = int(visible(poses[0]).sum()) if poses else 0
+    return REPLIES[kind].format(name=name, count=len(poses), joints=joints)

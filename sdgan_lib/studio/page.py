@@ -20,12 +20,18 @@ from torch import Tensor, nn
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.errors import UserError
 from sdgan_lib.estimation import (
+    BODY_SIZE,
     CERTAIN,
+    GROUND,
+    HEAD_SIZE,
+    HIPS,
     LEAST_EXTENT,
     LEAST_SCORE,
     LIGHTNING,
     MARGIN,
     MOST_LOOKS,
+    NECK,
+    TRAINED,
     VARIANTS,
     MoveNet,
     load_estimator,
@@ -35,7 +41,7 @@ from sdgan_lib.images import encode_png, to_uint8
 from sdgan_lib.protocol import points_of
 from sdgan_lib.studio import plain_module, view_module, view_style
 from sdgan_lib.studio.export import INPUTS, OUTPUTS, PlainGenerator, example_inputs, picture_alone, to_onnx
-from sdgan_lib.studio.offers import Offer, offered_motions, offered_people, offered_poses
+from sdgan_lib.studio.offers import REPLIES, Offer, offered_motions, offered_people, offered_poses
 
 STATIC = Path(__file__).parent / "static"
 
@@ -46,6 +52,16 @@ RUNTIME = "onnxruntime-web/dist"
 
 CHUNK = 1 << 20
 """Characters of an embedded file from one sign of progress to the next while the page is loading."""
+
+PHOTOS = {
+    "margin": MARGIN,
+    "leastScore": LEAST_SCORE,
+    "certain": CERTAIN,
+    "leastExtent": LEAST_EXTENT,
+    "mostLooks": MOST_LOOKS,
+    "trained": {"body": BODY_SIZE, "head": HEAD_SIZE, "ground": GROUND, "hips": HIPS, "neck": NECK},
+}
+"""What finds and crops people in photos there, as :mod:`sdgan_lib.estimation` has it."""
 
 # What a page may do is said in the page: nothing from elsewhere, and nothing to elsewhere.
 POLICY = (
@@ -67,8 +83,7 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
     """
     modules = node_modules(out.parent)
     generator = load_generator(checkpoint)
-    size = (128, 64)
-    graph = to_onnx(PlainGenerator(generator), example_inputs(*size), INPUTS, OUTPUTS)
+    graph = to_onnx(PlainGenerator(generator), example_inputs(*TRAINED), INPUTS, OUTPUTS)
     whole, weights = _parts(graph)
     estimator = load_estimator(LIGHTNING)
     finder = to_onnx(
@@ -77,16 +92,13 @@ def build_page(checkpoint: Path, out: Path, data: Path) -> int:
         ("square",),
         ("joints",),
     )
-    people = offered_people(data, size)
+    people = offered_people(data)
     settings = {
-        "size": size,
+        "size": TRAINED,
         "background": generator.config.background,
         "square": VARIANTS["lightning"].size,
-        "margin": MARGIN,
-        "leastScore": LEAST_SCORE,
-        "certain": CERTAIN,
-        "leastExtent": LEAST_EXTENT,
-        "mostLooks": MOST_LOOKS,
+        **PHOTOS,
+        "replies": REPLIES,
         "people": _people(people),
         "poses": [[name, points_of(pose)] for name, pose in offered_poses(people).items()],
         "motions": [[name, [*map(points_of, poses)]] for name, poses in offered_motions().items()],

@@ -17,6 +17,7 @@ import signal
 import socket
 import threading
 import webbrowser
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -118,6 +119,8 @@ def settings(visitors: int) -> Config:
                 "multi_kernel_manager_class": Kernels,
                 "show_tracebacks": True,  # of which the page shows the last line
             },
+            # A kernel that died would come back empty, and the page would not notice.
+            "KernelManager": {"autorestart": False},
             "Kernels": {
                 "limit": visitors,
                 "cull_idle_timeout": GONE,
@@ -232,15 +235,18 @@ class Kernels(AsyncMappingKernelManager):
         return kernel_id
 
     async def cull_kernels(self) -> None:
-        """Every few seconds: end the kernels of those who have gone, and see to a spare one."""
+        """Every few seconds: end the kernels of those who have gone, forget those that died, see to a spare one."""
         await super().cull_kernels()
         if not self.is_there(self.spare) and not self.is_full():
             self.spare = self.warm()
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         spare = self.spare.result() if self.is_there(self.spare) and self.spare.done() else None
-        if kernel_id != spare:
-            await super().cull_kernel_if_idle(kernel_id)
+        with suppress(KeyError, tornado.web.HTTPError):  # it is being ended by its visitor meanwhile
+            if not await self.get_kernel(kernel_id).is_alive():
+                await self.shutdown_kernel(kernel_id)
+            elif kernel_id != spare:
+                await super().cull_kernel_if_idle(kernel_id)
 
     async def shutdown_kernel(self, kernel_id: str, now: bool = True, restart: bool = False) -> None:
         """At once: a kernel that is asked to end tells its interruption where the studio was started."""

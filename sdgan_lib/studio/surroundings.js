@@ -34,7 +34,8 @@ function save(bytes, type, name) {
 async function bytesOf(file) {
   if (file.size <= LARGEST) return file.arrayBuffer();
   const photo = await createImageBitmap(file).catch(() => {
-    throw new Error(`${file.name} is larger than ${LARGEST / 1e6} MB, and this browser cannot make it smaller.`);
+    const fault = `${file.name} is larger than ${LARGEST / 1e6} MB, and this browser cannot make it smaller.`;
+    throw new Error(`${fault} Save it as JPEG, or smaller.`);
   });
   const shrink = Math.min(1, LONGEST_SIDE / Math.max(photo.width, photo.height));
   const [width, height] = [photo.width, photo.height].map((side) => Math.max(1, Math.round(side * shrink)));
@@ -141,7 +142,7 @@ export function surroundings({ model, root, become, play, stop }) {
   // People
 
   const strip = element("div", { class: "strip people", role: "group", "aria-label": "People" });
-  const photo = chooser("Your photo…", "A photo of yours; it can be dropped here, too", "image/*");
+  const photo = chooser("Your photo…", "A photo of yours; it can be dropped here, too", "image/*,.heic,.heif");
   function listPeople() {
     for (const address of addresses.splice(0)) URL.revokeObjectURL(address);
     const people = (model.get("people") ?? []).map(([name, png], number) => {

@@ -30,7 +30,15 @@ from sdgan_lib.plotting import beside, draw_skeleton
 from sdgan_lib.pose import JOINT, JOINTS, check_pose, visible
 from sdgan_lib.protocol import points_of
 from sdgan_lib.studio import view_module, view_style
-from sdgan_lib.studio.offers import DATA, Offer, offered_motions, offered_people, offered_poses
+from sdgan_lib.studio.offers import (
+    DATA,
+    REPLIES,
+    Offer,
+    offered_motions,
+    offered_people,
+    offered_poses,
+    told_of,
+)
 from sdgan_lib.widgets import PoseControls
 
 Point = list[float] | None
@@ -217,7 +225,7 @@ class PoseStudio(anywidget.AnyWidget):
         with opened(name, content) as file:
             picture = decode(file)
         found = crop_people(picture, tuple(self.size), self._estimator)
-        nobody = not found
+        told, nobody = told_of(name, [cut.pose for cut in found]), not found
         if nobody:
             found = [whole_photo(picture, tuple(self.size))]
         offers = [
@@ -229,15 +237,7 @@ class PoseStudio(anywidget.AnyWidget):
             self.people = self._strip()
             self.choose_person(0)
             self.placing = nobody
-        if nobody:
-            return (
-                f"Nobody was found in {name}. Drag each joint to its place on the body (Delete hides it), then press "
-                "Done."
-            )
-        joints = f"{int(visible(found[0].pose).sum())} of {len(JOINTS)} joints"
-        if len(found) == 1:
-            return f"One person was found in {name}, with {joints}."
-        return f"{len(found)} people were found in {name}: choose one. The first has {joints}."
+        return told
 
     @property
     def pose_tensor(self) -> Tensor:
@@ -309,10 +309,10 @@ class PoseStudio(anywidget.AnyWidget):
             if number >= 0:
                 self._offered[number] = self._offered[number]._replace(pose=pose)
                 self.person = number
-        return "The skeleton is in its place. Drag a joint, and the person follows."
+        return REPLIES["placed"]
 
     def _film(self) -> tuple[str, list]:
-        return "Saved as motion.gif.", ["motion.gif", "image/gif", self.clip()]
+        return REPLIES["saved"], ["motion.gif", "image/gif", self.clip()]
 
     def _grant(self, change: dict) -> None:
         """Do what the view wishes, and tell it how that went."""

@@ -1,7 +1,7 @@
 /* The page around the view: it starts the networks and answers what the view asks and wishes for. */
 import { render } from "../skeleton.js";
 import {
-  between, coloursOf, cropAround, extent, fitted, fromMoveNet, heatmaps, intoCrop, limbWarps, lookInside, samePerson, squareRound,
+  between, coloursOf, cropToModel, extent, fitted, fromMoveNet, heatmaps, limbWarps, lookInside, samePerson, squareRound,
   squaresOf, template,
 } from "../geometry.mjs";
 import { State } from "../model.mjs";
@@ -166,6 +166,9 @@ async function shipped({ name, picture, pose }) {
   return new Person(name, png, planes(context, WIDTH, HEIGHT), pose);
 }
 
+/* What Python tells in its hosts, too, with the values that it names. */
+const reply = (kind, values) => settings.replies[kind].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+
 /* What the view talks to. */
 class Model extends State {
   constructor(people) {
@@ -240,13 +243,13 @@ class Model extends State {
     const { name, png, image } = this.shown, number = this.state.person;
     this.people[number] = new Person(name, png, image[0], pose);
     this.show(number);
-    tell("The skeleton is in its place. Drag a joint, and the person follows.");
+    tell(reply("placed"));
   }
 
   async photo(tell, bytes, name) {
     const { newest } = this;
     await later();
-    const photo = await readPhoto(bytes);
+    const photo = await readPhoto(bytes, name);
     const found = await findPeople(photo, (share) => tell(`Looking for people in ${name}: ${Math.round(100 * share)} %`));
     if (newest !== this.newest) return; // somebody else was chosen meanwhile
     const parts = found.length ? found.map((pose) => cutOut(photo, pose)) : [wholePhoto(photo)];
@@ -255,11 +258,8 @@ class Model extends State {
     this.ofPhoto = people.length;
     this.list();
     this.show(0, !found.length);
-    const joints = `${people[0].pose.filter(Boolean).length} of 18 joints`;
-    const hard = "A photo is hard for a network trained on drawn people.", done = "(Delete hides it), then press Done.";
-    if (!found.length) tell(`Nobody was found in ${name}. Drag each joint to its place on the body ${done}`);
-    else if (found.length === 1) tell(`One person was found in ${name}, with ${joints}. ${hard}`);
-    else tell(`${found.length} people were found in ${name}: choose one. The first has ${joints}. ${hard}`);
+    const kind = ["nobody", "one", "several"][Math.min(found.length, 2)];
+    tell(reply(kind, { name, count: found.length, joints: people[0].pose.filter(Boolean).length }));
   }
 
   async clip(tell) {
@@ -272,7 +272,7 @@ class Model extends State {
       encoder.writeFrame(numbers, ENLARGED * WIDTH, ENLARGED * HEIGHT, { palette, delay: FRAME });
     }
     encoder.finish();
-    tell("Saved as motion.gif.", false, ["motion.gif", "image/gif", encoder.bytes()]);
+    tell(reply("saved"), false, ["motion.gif", "image/gif", encoder.bytes()]);
   }
 }
 
@@ -309,7 +309,9 @@ function cut(picture, box, width, height) {
   return [element, context];
 }
 
-async function readPhoto(bytes) {
+const isHEIC = (bytes) => /^ftyp(he|mif1|msf1)/.test(String.fromCharCode(...new Uint8Array(bytes).subarray(4, 12)));
+
+async function readPhoto(bytes, name) {
   try {
     const photo = await createImageBitmap(new Blob([bytes]));
     const shrink = LONGEST / Math.max(photo.width, photo.height);
@@ -317,7 +319,8 @@ async function readPhoto(bytes) {
     const [resizeWidth, resizeHeight] = [photo.width, photo.height].map((side) => Math.max(1, Math.round(side * shrink)));
     return await createImageBitmap(photo, { resizeWidth, resizeHeight, resizeQuality: "high" });
   } catch {
-    throw new Error("This browser cannot read the file as a picture. JPEG, PNG and WebP work everywhere.");
+    const what = isHEIC(bytes) ? "HEIC, as iPhones write it" : "it as a picture";
+    throw new Error(`${name}: this browser cannot read ${what}. Save it as JPEG, PNG or WebP, which work everywhere.`);
   }
 }
 
@@ -349,7 +352,7 @@ async function findPeople(photo, progress) {
       person = closer;
     }
     const there = person.certainty >= settings.certain && extent(person.pose) >= settings.leastExtent * Math.max(width, height);
-    if (!there || !cropAround(person.pose, WIDTH / HEIGHT)) continue;
+    if (!there || !cropToModel(person.pose, settings.size, settings.trained)) continue;
     const known = people.findIndex((other) => samePerson(other.pose, person.pose));
     if (known < 0) people.push(person);
     else if (people[known].certainty < person.certainty) people[known] = person;
@@ -365,9 +368,8 @@ function part(photo, crop, pose) {
 }
 
 function cutOut(photo, pose) {
-  const crop = cropAround(pose, WIDTH / HEIGHT);
-  const inside = ([x, y]) => x >= 0 && y >= 0 && x <= WIDTH - 1 && y <= HEIGHT - 1;
-  return part(photo, crop, intoCrop(pose, crop, settings.size).map((point) => (point && inside(point) ? point : null)));
+  const cropped = cropToModel(pose, settings.size, settings.trained);
+  return part(photo, cropped.crop, cropped.pose);
 }
 
 /* The whole photo, with a skeleton in its middle to be put where the body is. */
