@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdgan_lib._bfloat16 import Conv2d
 from sdgan_lib.encoders import SLOPE, normalise
 from sdgan_lib.warping import BACKGROUND, REGIONS
 
@@ -116,7 +117,7 @@ class BackgroundPainter(nn.Module):
         self.downs = nn.ModuleList(
             nn.Sequential(
                 nn.LeakyReLU(SLOPE),
-                nn.Conv2d(w[i], w[i + 1], 4, stride=2, padding=1, bias=False),
+                Conv2d(w[i], w[i + 1], 4, stride=2, padding=1, bias=False),
                 normalise(norm, w[i + 1]),
             )
             for i in range(3)
