@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sdgan_lib.composition import Truth, background_loss, silhouette_loss
 from sdgan_lib.errors import UserError
-from sdgan_lib.inputs import Generated, Inputs
+from sdgan_lib.inputs import Generated, Inputs, downscale
 from sdgan_lib.pose import head_box
 
 ADVERSARIAL = ("log", "hinge")
@@ -126,22 +126,25 @@ def ssim_loss(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     by zeros, so that weights there should be small.
     """
     with torch.autocast(generated.device.type, enabled=False):
-        offset = torch.arange(-5, 6, device=generated.device, dtype=torch.float32)
-        window = torch.exp(-0.5 * (offset / 1.5).square())
-        window = (window / window.sum()).expand(15, 1, 11)
-        a, b = generated.float(), target.float()
-        # Variances do not depend on an offset: signed values keep them exact in float32, and nearly so in TF32.
-        x = torch.cat([a, b, a * b, a * a, b * b], 1).contiguous()
-        x = F.conv2d(x, window[..., None], padding=(5, 0), groups=15)
-        x = F.conv2d(x, window[:, :, None], padding=(0, 5), groups=15)
-        mean_a, mean_b, product, square_a, square_b = x.chunk(5, 1)
+        rows, columns = (_gaussian_matrix(n, generated.device) for n in generated.shape[-2:])
+        a, b = generated.float().contiguous(), target.float().contiguous()
+        # Variances do not depend on an offset: signed values keep them exact in float32.
+        x = torch.cat([a, b, a * b, a * a + b * b], 1)
+        mean_a, mean_b, product, squares = (rows @ (x @ columns)).chunk(4, 1)
         covariance = product - mean_a * mean_b
-        variances = square_a + square_b - mean_a.square() - mean_b.square()
+        variances = squares - mean_a.square() - mean_b.square()  # of a plus of b
         mean_a, mean_b = mean_a + 1, mean_b + 1  # means are compared on the scale from 0 to 2
         c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
         local = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
         local = local / ((mean_a.square() + mean_b.square() + c1) * (variances + c2))
         return ((1 - local).mean(1, keepdim=True) * weight).sum() / weight.sum().clamp_min(1)
+
+
+def _gaussian_matrix(size: int, device: torch.device) -> Tensor:
+    """The symmetric ``[size, size]`` matrix that blurs a row of pixels, with zeros beyond its ends."""
+    weight = torch.exp(-0.5 * (torch.arange(6, device=device) / 1.5).square())  # of distances 0, 1, ..., 5
+    pixels = torch.arange(size, device=device)
+    return F.pad(weight / (2 * weight.sum() - 1), (0, size))[(pixels - pixels[:, None]).abs()]
 
 
 def nearest_neighbour_loss(generated: Tensor, target: Tensor, window: int = 3) -> Tensor:
@@ -267,7 +270,7 @@ class Objective:
             return images
         out = []
         for image, real in zip(images, reals, strict=True):
-            share = F.adaptive_avg_pool2d(truth.comparable, image.shape[-2:])
+            share = downscale(truth.comparable, truth.comparable.shape[-1] // image.shape[-1])
             out.append(real + share * (image - real))
         return out
 
@@ -300,7 +303,7 @@ class Objective:
                 face = head_box(inputs.target_pose, *inputs.size)
                 onto_person = onto_person + config.head_weight * person * face
             weight = 1 + onto_person if truth is None else truth.comparable * (1 + onto_person)
-            weights = [F.adaptive_avg_pool2d(weight, real.shape[-2:]) for real in reals]
+            weights = [downscale(weight, weight.shape[-1] // real.shape[-1]) for real in reals]
         terms = {"l1": l1_loss(images, reals, weights)}
         loss = config.l1_weight * terms["l1"]
         if discriminator is not None:
