@@ -218,7 +218,8 @@ class Trainer:
         target = batch["target_image"].contiguous(memory_format=torch.channels_last)
         inputs, truth = make_inputs(*given, self.preset.generator.background), None
         if self.preset.losses.reads_masks:
-            truth = make_truth(batch, inputs.source_body, inputs.target_body)
+            masked = "source_mask" in batch
+            truth = make_truth(batch, *(() if masked else (inputs.source_body, inputs.target_body)))
         return inputs, pyramid(target, self.scales), truth
 
     def _change(self, optimiser: torch.optim.Adam, rate: float, spoiled: Tensor) -> None:
