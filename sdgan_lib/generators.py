@@ -121,7 +121,7 @@ class UpBlock(nn.Module):
         self.join = nn.Sequential(
             nn.Conv2d(out_channels + skip_channels, out_channels, 3, padding=1, bias=False),
             normalise(norm, out_channels),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
         )
         self.dropout = nn.Dropout(dropout)
 
@@ -149,7 +149,10 @@ class PoseUpsampler(nn.Module):
         layers: list[nn.Module] = []
         for i in range(steps):
             after = out if i == steps - 1 else max(out, channels // 2)
-            layers += [ConvTranspose2d(channels, after, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+            layers += [
+                ConvTranspose2d(channels, after, 4, stride=2, padding=1),
+                nn.LeakyReLU(SLOPE, inplace=True),
+            ]
             channels = after
         self.layers = nn.Sequential(*layers)
 
@@ -194,7 +197,7 @@ class PartAttention(nn.Module):
 def _head(in_channels: int, channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(in_channels, channels, 3, padding=1),
-        nn.LeakyReLU(SLOPE),
+        nn.LeakyReLU(SLOPE, inplace=True),
         nn.Conv2d(channels, out_channels, 3, padding=1),
     )
 
