@@ -237,6 +237,7 @@ class Objective:
         reals: list[Tensor],
         inputs: Inputs,
         truth: Truth | None = None,
+        features: list[Tensor] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the discriminators; real and generated pictures are judged in one joined batch.
 
@@ -246,6 +247,7 @@ class Objective:
             reals: the real picture at the scale of each generated one.
             inputs: what the generator was given.
             truth: what the batch says about persons and places, or None if no term needs it.
+            features: to this list the features of the real pictures are appended, for :meth:`generator`.
         """
         config = self.config
         images = self.comparable(generated.images, reals, truth)
@@ -254,7 +256,10 @@ class Objective:
             reals = [real.requires_grad_() for real in reals]
         fakes = [images[i].detach() for i in self.judged]
         joined = [torch.cat([real, fake]) for real, fake in zip(reals, fakes, strict=True)]
-        logits = [x.chunk(2) for x in discriminator(joined, inputs)]
+        found: list[Tensor] = []
+        logits = [x.chunk(2) for x in discriminator(joined, inputs, found)]
+        if features is not None:
+            features += [x.detach().chunk(2)[0] for x in found]
         real, fake = [x[0] for x in logits], [x[1] for x in logits]
         loss = discriminator_loss(real, fake, config.adversarial)
         terms = {"d_loss": loss}
@@ -281,12 +286,14 @@ class Objective:
         reals: list[Tensor],
         inputs: Inputs,
         truth: Truth | None = None,
+        features: list[Tensor] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the generator against discriminators whose weights stand still (None: no adversarial term).
 
         Of a staged system's pictures only those that are learned now have terms: the judged ones with discriminators,
         the others without. With ``truth`` the person is the data set's mask instead of the body regions, and what
-        cannot be known counts in no term.
+        cannot be known counts in no term. ``features`` are those of the real pictures that :meth:`discriminator` found
+        with the same weights; without them they are found here.
         """
         config = self.config
         images = generated.images
@@ -312,10 +319,11 @@ class Objective:
             terms["adversarial"] = generator_adversarial_loss(logits, config.adversarial)
             loss = loss + config.adversarial_weight * terms["adversarial"]
             if config.feature_weight:
-                theirs: list[Tensor] = []
-                with torch.no_grad():
-                    discriminator(models, inputs, theirs)
-                terms["features"] = feature_matching_loss(ours, theirs)
+                if features is None:
+                    features = []
+                    with torch.no_grad():
+                        discriminator(models, inputs, features)
+                terms["features"] = feature_matching_loss(ours, features)
                 loss = loss + config.feature_weight * terms["features"]
         if config.nearest_weight:
             terms["nearest"] = nearest_neighbour_loss(
