@@ -11,7 +11,6 @@ body regions do.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -34,13 +33,9 @@ OUTSIDE = -4.0
 
 def widen(mask: Tensor, pixels: int) -> Tensor:
     """A mask ``[B, 1, H, W]`` in [0, 1] that reaches ``pixels`` further in every direction (a square's dilation)."""
-    for dim, padding in (
-        (3, (pixels, pixels)),
-        (2, (0, 0, pixels, pixels)),
-    ):  # along rows, then along columns
-        padded, length = F.pad(mask, padding), mask.shape[dim]
-        mask = reduce(torch.maximum, (padded.narrow(dim, k, length) for k in range(2 * pixels + 1)))
-    return mask
+    side = 2 * pixels + 1
+    rows = F.max_pool2d(mask.contiguous(), (1, side), stride=1, padding=(0, pixels))
+    return F.max_pool2d(rows, (side, 1), stride=1, padding=(pixels, 0))
 
 
 def push_pull_fill(pictures: Tensor, known: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ class PatchDiscriminator(nn.Module):
             normed = i > 0 and not config.spectral_norm
             layers.append(wrap(Conv2d(previous, width, 4, stride=2, padding=1, bias=not normed)))
             if normed:
-                layers.append(nn.GroupNorm(width, width))  # instance norm, quicker in channels_last
+                layers.append(nn.InstanceNorm2d(width, affine=True))
             layers.append(nn.LeakyReLU(SLOPE, inplace=True))
             previous = width
         layers.append(wrap(nn.Conv2d(previous, 1, 3, padding=1)))
