@@ -167,13 +167,15 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict], progress: float) -> d
             torch.autograd.grad(moved, features, moved, retain_graph=True)
 
     def discriminate() -> None:
+        features = None
         if discriminator is not None:
             discriminator.requires_grad_(True)
-            loss, _ = objective.discriminator(discriminator, generated, reals, inputs, truth)
+            features = []
+            loss, _ = objective.discriminator(discriminator, generated, reals, inputs, truth, features)
             trainer.discriminator_optimiser.zero_grad()
             loss.backward()
             discriminator.requires_grad_(False)
-        loss, _ = objective.generator(discriminator, outside, reals, inputs, truth)
+        loss, _ = objective.generator(discriminator, outside, reals, inputs, truth, features)
         torch.autograd.grad(loss, outside.images)
 
     def update() -> None:

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdgan_lib._bfloat16 import Conv2d
 from sdgan_lib.encoders import SLOPE, normalise
 from sdgan_lib.warping import BACKGROUND, REGIONS
 
@@ -32,7 +33,9 @@ OUTSIDE = -4.0
 
 def widen(mask: Tensor, pixels: int) -> Tensor:
     """A mask ``[B, 1, H, W]`` in [0, 1] that reaches ``pixels`` further in every direction (a square's dilation)."""
-    return F.max_pool2d(mask, 2 * pixels + 1, stride=1, padding=pixels)
+    side = 2 * pixels + 1
+    rows = F.max_pool2d(mask.contiguous(), (1, side), stride=1, padding=(0, pixels))
+    return F.max_pool2d(rows, (side, 1), stride=1, padding=(pixels, 0))
 
 
 def push_pull_fill(pictures: Tensor, known: Tensor) -> Tensor:
@@ -93,10 +96,10 @@ class SourceSilhouette(nn.Module):
             self.last.bias.copy_(torch.tensor([-1.0, -4.0]))  # most of a picture is no person, and no shadow
 
     def forward(self, appearance: list[Tensor]) -> Tensor:
-        x = F.leaky_relu(self.start(F.leaky_relu(appearance[3], SLOPE)), SLOPE)
+        x = F.leaky_relu_(self.start(F.leaky_relu(appearance[3], SLOPE)), SLOPE)
         for step, features in zip(self.steps, reversed(appearance[:3]), strict=True):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = F.leaky_relu(step(torch.cat([x, F.leaky_relu(features, SLOPE)], 1)), SLOPE)
+            x = F.leaky_relu_(step(torch.cat([x, F.leaky_relu(features, SLOPE)], 1)), SLOPE)
         return self.last(x)
 
 
@@ -116,14 +119,14 @@ class BackgroundPainter(nn.Module):
         self.downs = nn.ModuleList(
             nn.Sequential(
                 nn.LeakyReLU(SLOPE),
-                nn.Conv2d(w[i], w[i + 1], 4, stride=2, padding=1, bias=False),
+                Conv2d(w[i], w[i + 1], 4, stride=2, padding=1, bias=False),
                 normalise(norm, w[i + 1]),
             )
             for i in range(3)
         )
         self.ups = nn.ModuleList(
             nn.Sequential(
-                nn.LeakyReLU(SLOPE),
+                nn.LeakyReLU(SLOPE, inplace=True),
                 nn.Conv2d(w[i + 1] + w[i], w[i], 3, padding=1, bias=False),
                 normalise(norm, w[i]),
             )
@@ -141,7 +144,7 @@ class BackgroundPainter(nn.Module):
         for up, skip in zip(self.ups, reversed(features[:-1]), strict=True):
             x = F.interpolate(x, size=skip.shape[-2:], mode="bilinear", align_corners=False)
             x = up(torch.cat([x, skip], 1))
-        change = self.last(F.leaky_relu(x, SLOPE))
+        change = self.last(F.leaky_relu_(x, SLOPE))
         change = F.interpolate(change, size=filled.shape[-2:], mode="bilinear", align_corners=False)
         return (filled + (1 - known) * change).clamp(-1, 1)
 
@@ -195,7 +198,7 @@ class ComposingHead(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels + 4, channels, 3, padding=1),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
             nn.Conv2d(channels, 3 + len(REGIONS) + 1, 3, padding=1),
         )
 
@@ -273,7 +276,7 @@ class ResidualBlock(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             normalise(norm, channels),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             normalise(norm, channels),
         )
@@ -303,13 +306,13 @@ class Truth:
     comparable: Tensor
 
 
-def make_truth(batch: Mapping, source_body: Tensor, target_body: Tensor) -> Truth:
-    """The :class:`Truth` of a batch of the loader; the bodies are ``[B, 1, H, W]``, for data sets without masks.
+def make_truth(batch: Mapping, source_body: Tensor | None = None, target_body: Tensor | None = None) -> Truth:
+    """The :class:`Truth` of a batch of the loader; the bodies are ``[B, 1, H, W]``, for batches without masks.
 
     A batch that does not say which camera took its pictures is taken to be of one camera.
     """
-    source = batch.get("source_mask", source_body).to(source_body)
-    target = batch.get("target_mask", target_body).to(target_body)
+    source = batch.get("source_mask", source_body).float()
+    target = batch.get("target_mask", target_body).float()
     same = torch.as_tensor(batch.get("same_camera", True), device=target.device).to(target.dtype)
     same = same.expand(len(target)).view(-1, 1, 1, 1)
     return Truth(source, target, same, torch.maximum(same, target))

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from sdgan_lib._bfloat16 import Conv2d
 from sdgan_lib.encoders import SLOPE
 from sdgan_lib.inputs import Inputs, pyramid
 
@@ -33,10 +34,10 @@ class PatchDiscriminator(nn.Module):
         previous = 2 * (3 + joints)
         for i, width in enumerate(config.channels):
             normed = i > 0 and not config.spectral_norm
-            layers.append(wrap(nn.Conv2d(previous, width, 4, stride=2, padding=1, bias=not normed)))
+            layers.append(wrap(Conv2d(previous, width, 4, stride=2, padding=1, bias=not normed)))
             if normed:
                 layers.append(nn.InstanceNorm2d(width, affine=True))
-            layers.append(nn.LeakyReLU(SLOPE))
+            layers.append(nn.LeakyReLU(SLOPE, inplace=True))
             previous = width
         layers.append(wrap(nn.Conv2d(previous, 1, 3, padding=1)))
         self.layers = nn.Sequential(*layers)

@@ -8,6 +8,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from sdgan_lib._bfloat16 import Conv2d
+
 SLOPE = 0.2  # of every LeakyReLU, as in Deformable GAN
 
 
@@ -46,7 +48,7 @@ class Encoder(nn.Module):
         self.downs = nn.ModuleList(
             nn.Sequential(
                 nn.LeakyReLU(SLOPE),
-                nn.Conv2d(a, b, 4, stride=2, padding=1, bias=False),
+                Conv2d(a, b, 4, stride=2, padding=1, bias=False),
                 normalise(norm, b),
             )
             for a, b in itertools.pairwise(channels)

@@ -8,6 +8,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
+from sdgan_lib._bfloat16 import ConvTranspose2d
 from sdgan_lib.composition import BackgroundMaker, ComposingHead, ResidualBlock, SourceAttention
 from sdgan_lib.encoders import NORMS, SLOPE, OneStreamEncoder, TwoStreamEncoder, normalise
 from sdgan_lib.errors import UserError
@@ -116,11 +117,11 @@ class UpBlock(nn.Module):
 
     def __init__(self, in_channels: int, skip_channels: int, out_channels: int, norm: str, dropout: float):
         super().__init__()
-        self.up = nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)
+        self.up = ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)
         self.join = nn.Sequential(
             nn.Conv2d(out_channels + skip_channels, out_channels, 3, padding=1, bias=False),
             normalise(norm, out_channels),
-            nn.LeakyReLU(SLOPE),
+            nn.LeakyReLU(SLOPE, inplace=True),
         )
         self.dropout = nn.Dropout(dropout)
 
@@ -148,7 +149,10 @@ class PoseUpsampler(nn.Module):
         layers: list[nn.Module] = []
         for i in range(steps):
             after = out if i == steps - 1 else max(out, channels // 2)
-            layers += [nn.ConvTranspose2d(channels, after, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+            layers += [
+                ConvTranspose2d(channels, after, 4, stride=2, padding=1),
+                nn.LeakyReLU(SLOPE, inplace=True),
+            ]
             channels = after
         self.layers = nn.Sequential(*layers)
 
@@ -193,7 +197,7 @@ class PartAttention(nn.Module):
 def _head(in_channels: int, channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(in_channels, channels, 3, padding=1),
-        nn.LeakyReLU(SLOPE),
+        nn.LeakyReLU(SLOPE, inplace=True),
         nn.Conv2d(channels, out_channels, 3, padding=1),
     )
 

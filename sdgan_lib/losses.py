@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sdgan_lib.composition import Truth, background_loss, silhouette_loss
 from sdgan_lib.errors import UserError
-from sdgan_lib.inputs import Generated, Inputs
+from sdgan_lib.inputs import Generated, Inputs, downscale
 from sdgan_lib.pose import head_box
 
 ADVERSARIAL = ("log", "hinge")
@@ -126,22 +126,25 @@ def ssim_loss(generated: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     by zeros, so that weights there should be small.
     """
     with torch.autocast(generated.device.type, enabled=False):
-        offset = torch.arange(-5, 6, device=generated.device, dtype=torch.float32)
-        window = torch.exp(-0.5 * (offset / 1.5).square())
-        window = (window / window.sum()).expand(15, 1, 11)
-        a, b = generated.float(), target.float()
-        # Variances do not depend on an offset: signed values keep them exact in float32, and nearly so in TF32.
-        x = torch.cat([a, b, a * b, a * a, b * b], 1).contiguous()
-        x = F.conv2d(x, window[..., None], padding=(5, 0), groups=15)
-        x = F.conv2d(x, window[:, :, None], padding=(0, 5), groups=15)
-        mean_a, mean_b, product, square_a, square_b = x.chunk(5, 1)
+        rows, columns = (_gaussian_matrix(n, generated.device) for n in generated.shape[-2:])
+        a, b = generated.float().contiguous(), target.float().contiguous()
+        # Variances do not depend on an offset: signed values keep them exact in float32.
+        x = torch.cat([a, b, a * b, a * a + b * b], 1)
+        mean_a, mean_b, product, squares = (rows @ (x @ columns)).chunk(4, 1)
         covariance = product - mean_a * mean_b
-        variances = square_a + square_b - mean_a.square() - mean_b.square()
+        variances = squares - mean_a.square() - mean_b.square()  # of a plus of b
         mean_a, mean_b = mean_a + 1, mean_b + 1  # means are compared on the scale from 0 to 2
         c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
         local = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
         local = local / ((mean_a.square() + mean_b.square() + c1) * (variances + c2))
         return ((1 - local).mean(1, keepdim=True) * weight).sum() / weight.sum().clamp_min(1)
+
+
+def _gaussian_matrix(size: int, device: torch.device) -> Tensor:
+    """The symmetric ``[size, size]`` matrix that blurs a row of pixels, with zeros beyond its ends."""
+    weight = torch.exp(-0.5 * (torch.arange(6, device=device) / 1.5).square())  # of distances 0, 1, ..., 5
+    pixels = torch.arange(size, device=device)
+    return F.pad(weight / (2 * weight.sum() - 1), (0, size))[(pixels - pixels[:, None]).abs()]
 
 
 def nearest_neighbour_loss(generated: Tensor, target: Tensor, window: int = 3) -> Tensor:
@@ -234,6 +237,7 @@ class Objective:
         reals: list[Tensor],
         inputs: Inputs,
         truth: Truth | None = None,
+        features: list[Tensor] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the discriminators; real and generated pictures are judged in one joined batch.
 
@@ -243,6 +247,7 @@ class Objective:
             reals: the real picture at the scale of each generated one.
             inputs: what the generator was given.
             truth: what the batch says about persons and places, or None if no term needs it.
+            features: to this list the features of the real pictures are appended, for :meth:`generator`.
         """
         config = self.config
         images = self.comparable(generated.images, reals, truth)
@@ -251,7 +256,10 @@ class Objective:
             reals = [real.requires_grad_() for real in reals]
         fakes = [images[i].detach() for i in self.judged]
         joined = [torch.cat([real, fake]) for real, fake in zip(reals, fakes, strict=True)]
-        logits = [x.chunk(2) for x in discriminator(joined, inputs)]
+        found: list[Tensor] = []
+        logits = [x.chunk(2) for x in discriminator(joined, inputs, found)]
+        if features is not None:
+            features += [x.detach().chunk(2)[0] for x in found]
         real, fake = [x[0] for x in logits], [x[1] for x in logits]
         loss = discriminator_loss(real, fake, config.adversarial)
         terms = {"d_loss": loss}
@@ -267,7 +275,7 @@ class Objective:
             return images
         out = []
         for image, real in zip(images, reals, strict=True):
-            share = F.adaptive_avg_pool2d(truth.comparable, image.shape[-2:])
+            share = downscale(truth.comparable, truth.comparable.shape[-1] // image.shape[-1])
             out.append(real + share * (image - real))
         return out
 
@@ -278,12 +286,14 @@ class Objective:
         reals: list[Tensor],
         inputs: Inputs,
         truth: Truth | None = None,
+        features: list[Tensor] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of the generator against discriminators whose weights stand still (None: no adversarial term).
 
         Of a staged system's pictures only those that are learned now have terms: the judged ones with discriminators,
         the others without. With ``truth`` the person is the data set's mask instead of the body regions, and what
-        cannot be known counts in no term.
+        cannot be known counts in no term. ``features`` are those of the real pictures that :meth:`discriminator` found
+        with the same weights; without them they are found here.
         """
         config = self.config
         images = generated.images
@@ -300,7 +310,7 @@ class Objective:
                 face = head_box(inputs.target_pose, *inputs.size)
                 onto_person = onto_person + config.head_weight * person * face
             weight = 1 + onto_person if truth is None else truth.comparable * (1 + onto_person)
-            weights = [F.adaptive_avg_pool2d(weight, real.shape[-2:]) for real in reals]
+            weights = [downscale(weight, weight.shape[-1] // real.shape[-1]) for real in reals]
         terms = {"l1": l1_loss(images, reals, weights)}
         loss = config.l1_weight * terms["l1"]
         if discriminator is not None:
@@ -309,10 +319,11 @@ class Objective:
             terms["adversarial"] = generator_adversarial_loss(logits, config.adversarial)
             loss = loss + config.adversarial_weight * terms["adversarial"]
             if config.feature_weight:
-                theirs: list[Tensor] = []
-                with torch.no_grad():
-                    discriminator(models, inputs, theirs)
-                terms["features"] = feature_matching_loss(ours, theirs)
+                if features is None:
+                    features = []
+                    with torch.no_grad():
+                        discriminator(models, inputs, features)
+                terms["features"] = feature_matching_loss(ours, features)
                 loss = loss + config.feature_weight * terms["features"]
         if config.nearest_weight:
             terms["nearest"] = nearest_neighbour_loss(

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sdgan_lib._bfloat16 import Conv2d
 from sdgan_lib.generators import Generator, GeneratorConfig
 from sdgan_lib.inputs import Generated, Inputs
 
@@ -75,7 +76,7 @@ class ResidualUNet(nn.Module):
         self.first = nn.Conv2d(in_channels, channels[0], 3, padding=1)
         self.encoder = nn.ModuleList(ConvolutionBlock(c) for c in channels)
         self.downs = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(channels)
+            Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(channels)
         )
         self.bottleneck = Bottleneck(channels[-1], channels[0]) if bottleneck else nn.Identity()
         self.decoder = nn.ModuleList(ConvolutionBlock(c) for c in joined)

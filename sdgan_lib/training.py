@@ -174,17 +174,21 @@ class Trainer:
         accelerator, objective = self.accelerator, self.objective
         with accelerator.autocast():
             generated = self.generator(inputs)
-        losses, terms, discriminator = [], {}, None
+        losses, terms, discriminator, features = [], {}, None, None
         if stage.adversarial:
-            discriminator = self.discriminator.requires_grad_(True)
+            discriminator, features = self.discriminator.requires_grad_(True), []
             with accelerator.autocast():
-                loss, terms = objective.discriminator(discriminator, generated, reals, inputs, truth)
+                loss, terms = objective.discriminator(
+                    discriminator, generated, reals, inputs, truth, features
+                )
             losses.append(loss)
             self.discriminator_optimiser.zero_grad()
             accelerator.backward(loss)
             discriminator.requires_grad_(False)
         with accelerator.autocast():
-            loss, generator_terms = objective.generator(discriminator, generated, reals, inputs, truth)
+            loss, generator_terms = objective.generator(
+                discriminator, generated, reals, inputs, truth, features
+            )
         losses.append(loss)
         self.generator_optimiser.zero_grad()
         accelerator.backward(loss)
@@ -218,7 +222,8 @@ class Trainer:
         target = batch["target_image"].contiguous(memory_format=torch.channels_last)
         inputs, truth = make_inputs(*given, self.preset.generator.background), None
         if self.preset.losses.reads_masks:
-            truth = make_truth(batch, inputs.source_body, inputs.target_body)
+            masked = "source_mask" in batch
+            truth = make_truth(batch, *(() if masked else (inputs.source_body, inputs.target_body)))
         return inputs, pyramid(target, self.scales), truth
 
     def _change(self, optimiser: torch.optim.Adam, rate: float, spoiled: Tensor) -> None:

@@ -22,7 +22,7 @@ from sdgan_lib.generators import SCALES, GeneratorConfig, make_generator
 from sdgan_lib.inputs import Generated, make_inputs
 from sdgan_lib.losses import LossConfig, Objective, feature_matching_loss, ssim_loss
 from sdgan_lib.metrics import ssim_map
-from sdgan_lib.presets import PRESETS
+from sdgan_lib.presets import PRESETS, schedule
 from sdgan_lib.training import Trainer
 from sdgan_lib.warping import BACKGROUND, REGIONS
 
@@ -40,6 +40,12 @@ def pictures(count: int, seed: int = 0) -> torch.Tensor:
 
 
 # --- the fill -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pixels", [0, 1, 3])
+def test_a_mask_is_widened_by_the_maximum_of_a_square(pixels):
+    mask = torch.rand(2, 1, 9, 14)
+    assert torch.equal(widen(mask, pixels), F.max_pool2d(mask, 2 * pixels + 1, stride=1, padding=pixels))
 
 
 def test_the_fill_by_hand():
@@ -355,3 +361,5 @@ def test_a_step_trains_a_composition_on_masks_and_mirrors_them_with_the_pictures
     assert torch.equal(mirrored[0], mask[0].flip(-1)) and torch.equal(mirrored[1], mask[1])
     halved = halve_pairs(batch)["target_mask"]
     assert halved.shape == (2, 1, 64, 32) and halved.sum() == 2 * 64 * 10
+    inputs, *_ = trainer.prepare(batch, schedule(preset, 0.5, SIZE))
+    assert not {"source_body", "target_body"} & set(vars(inputs)), "drawn, and then not read"

@@ -391,7 +391,7 @@ def test_a_term_that_is_not_finite_changes_neither_network_and_is_told_when_it_i
 
 
 def test_both_losses_are_of_the_networks_as_they_stood_before_the_step():
-    trainer = Trainer(tiny(flip=False), device="cpu")
+    trainer = Trainer(tiny(flip=False, losses=LossConfig(feature_weight=1.0)), device="cpu")
     trainer.generator.eval()  # no dropout: twice the same pictures
     batch = collate(Blobs(), range(3))
     inputs, reals, _ = trainer.prepare(batch, schedule(trainer.preset, 0.0, SIZE))
