@@ -113,8 +113,9 @@ def of_folder(folder: str | Path, test: PersonPairs) -> Answer:
     """Pictures of the pairs of ``test`` that any other program made, read from a folder.
 
     For a pair of ``FROM.jpg`` and ``TO.jpg`` the file may be called ``FROM___TO`` (as by PATN), ``FROM_TO`` (pose-gan)
-    or ``FROM/TO``, with ``.jpg`` after either name and ``_vis`` at the end or without, ``.png`` or ``.jpg``. Of three
-    or five pictures side by side, which these programs write, the last is taken: it is the generated one.
+    or ``FROM/TO``, with ``.jpg`` after either name and ``_vis`` at the end or without, ``.png`` or ``.jpg``, in the
+    folder or in one within it (PATN's ``images``). Of three or five pictures side by side, which these programs write,
+    the last is taken: it is the generated one.
 
     Raises:
         UserError: pictures are missing, there twice, or of another size; the message counts and names them.
@@ -127,7 +128,8 @@ def of_folder(folder: str | Path, test: PersonPairs) -> Answer:
     there: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in PICTURES:
-            there.setdefault(_without_endings(path.relative_to(folder).as_posix()), []).append(path)
+            for name in (path.name, f"{path.parent.name}/{path.name}"):
+                there.setdefault(_without_endings(name), []).append(path)
     pairs = {(test.names[a], test.names[b]): None for a, b in test.pairs.tolist()}
     found = {pair: _candidates(there, *pair) for pair in pairs}
     _refuse(
@@ -138,7 +140,11 @@ def of_folder(folder: str | Path, test: PersonPairs) -> Answer:
     )
     _refuse(
         folder,
-        [" and ".join(path.name for path in paths) for paths in found.values() if len(paths) > 1],
+        [
+            " and ".join(path.relative_to(folder).as_posix() for path in paths)
+            for paths in found.values()
+            if len(paths) > 1
+        ],
         "pairs have more than one picture",
         "leave one of each",
     )

@@ -437,11 +437,13 @@ def test_an_interval_holds_the_truth_as_often_as_it_says():
 
 NAMINGS = {
     "PATN": ("{a}.jpg___{b}.jpg_vis.jpg", 5),
+    "PATN, the folder of its web page": ("images/{a}.jpg___{b}.jpg_vis.jpg", 5),
     "PATN without endings": ("{a}___{b}.png", 1),
     "pose-gan": ("{a}.jpg_{b}.jpg.jpg", 1),
     "pose-gan, input and target beside": ("{a}.jpg_{b}.jpg.png", 3),
     "folders": ("{a}/{b}.PNG", 1),
     "folders with endings": ("{a}.jpg/{b}.jpg", 1),
+    "folders further down": ("test/{a}/{b}.png", 1),
 }
 
 
@@ -486,10 +488,11 @@ def test_faults_of_a_folder_are_counted_and_named(people, tmp_path):
     write_answers(tmp_path, test, "{a}___{b}.png")
     first, second = (f"{test[i]['source_name'][:-4]}___{test[i]['target_name'][:-4]}" for i in (0, 1))
 
-    twice = tmp_path / f"{first}_vis.jpg"
+    twice = tmp_path / "old" / f"{first}_vis.jpg"
+    twice.parent.mkdir()
     twice.write_bytes((tmp_path / f"{first}.png").read_bytes())
     with pytest.raises(
-        UserError, match=f"1 pairs have more than one picture: {first}.png and {first}_vis.jpg"
+        UserError, match=f"1 pairs have more than one picture: {first}.png and old/{first}_vis.jpg"
     ):
         of_folder(tmp_path, test)
     twice.unlink()
