@@ -3,7 +3,7 @@
 # make test   every test, the notebooks among them      (ARGS="-m 'not slow'" while one works; ARGS="-k warping")
 # make lint   what ruff finds wrong with code, docstrings and formatting; make format mends what it can
 # make page   the pose studio as one HTML file, build/page/index.html (needs npm; ARGS="runs/NAME/checkpoint.pt")
-# make bench  measure warps, training step, pictures, sliders and growth (ARGS="--parts step --presets sdgan")
+# make bench  measure warps, training step, pictures, sliders, the studio and growth (ARGS="--parts step --presets sdgan")
 # make notebooks       run every notebook in place and strip what belongs to this machine
 # make test-gpu        the notebooks on a CUDA GPU
 # make test-mutations  put faults into the library, one by one, and see the course's own checks find them
