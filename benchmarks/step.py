@@ -176,7 +176,7 @@ def step_pieces(trainer: Trainer, batches: Iterator[dict], progress: float) -> d
             loss.backward()
             discriminator.requires_grad_(False)
         loss, _ = objective.generator(discriminator, outside, reals, inputs, truth, features)
-        torch.autograd.grad(loss, outside.images)
+        torch.autograd.grad(loss, outside.images, allow_unused=True)  # PG2's coarse picture is not judged
 
     def update() -> None:
         if discriminator is not None:

@@ -329,7 +329,7 @@ class Drawing:
     def __init__(self, views: list[Rendered]) -> None:
         self.views, self.asked, self.left = views, [], 10_000
 
-    def __call__(self, number: int, view: int) -> Rendered:
+    def __call__(self, number: int, view: int, _height: int) -> Rendered:
         if not self.left:
             raise KeyboardInterrupt
         self.left -= 1
