@@ -82,7 +82,7 @@ class Job(NamedTuple):
 
     @property
     def part(self) -> Path:
-        """What is noted of the identity: its rows, as :func:`write_tables` takes them, and a digest."""
+        """What is noted of the identity: height, rows, as :func:`write_tables` takes them, and a digest."""
         return self.parts / f"{self.identity:04d}.json"
 
     @property
@@ -93,18 +93,19 @@ class Job(NamedTuple):
         return [path for name in names for path in (images / f"{name}.jpg", masks / f"{name}.png")]
 
     def digest(self, rows: list[dict]) -> str:
-        """SHA-256 of the height, the rows and every file as it lies on the disk."""
-        digest = hashlib.sha256(json.dumps([self.height, rows]).encode())
+        """SHA-256 of the rows and of every file as it lies on the disk."""
+        digest = hashlib.sha256(json.dumps(rows).encode())
         for path in self.files:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
 
 def _finished(job: Job) -> list[dict] | None:
-    """The rows of an identity that is drawn whole; None where a file is missing, damaged or half-written."""
+    """The rows of an identity that is drawn whole; None where it is of another height, or damaged in part."""
     try:
         noted = read_json(job.part)
-        if isinstance(noted, dict) and noted["digest"] == job.digest(noted["rows"]):
+        same_height = isinstance(noted, dict) and noted.get("height", HEIGHTS[0]) == job.height
+        if same_height and noted["digest"] == job.digest(noted["rows"]):
             return noted["rows"]
     except (OSError, UserError, KeyError):
         pass
@@ -123,7 +124,7 @@ def draw_identity(job: Job) -> tuple[int, list[dict]]:
         ys, xs = annotation(r)
         name = image_name(job.identity, view)
         rows.append({"split": job.split, "y": ys, "x": xs, "view": _view_row(name, r)})
-    write_whole(job.part, json.dumps({"digest": job.digest(rows), "rows": rows}))
+    write_whole(job.part, json.dumps({"height": job.height, "digest": job.digest(rows), "rows": rows}))
     return job.identity, rows
 
 
