@@ -5,13 +5,13 @@ the file is sent. ``data/studies/four_systems.safetensors`` is such a file.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
 
 from sdgan_lib.errors import Problem, UserError
 from sdgan_lib.evaluation import Evaluation, OfSet
@@ -43,7 +43,8 @@ def read_results(path: str | Path) -> Evaluation:
     Raises:
         UserError: naming the file, when it is missing, damaged, or no such file.
     """
-    tensors, notes = _opened(path)
+    with _opened(path) as file:
+        tensors, notes = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     try:
         result = Evaluation({}, tensors["same_camera"], tuple(json.loads(notes["identities"])))
         for name in json.loads(notes["names"]):  # in the order in which they were written
@@ -66,15 +67,17 @@ def read_notes(path: str | Path) -> dict[str, str]:
     Raises:
         UserError: as :func:`read_results`.
     """
-    return _opened(path)[1]
+    with _opened(path) as file:
+        return file.metadata() or {}
 
 
-def _opened(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+@contextmanager
+def _opened(path: str | Path) -> Iterator[safe_open]:
     path = Path(path)
     refuse_device(path)
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+            yield file
     except OSError as error:
         raise UserError(explain(error, path)) from error
     except SafetensorError as error:

@@ -222,8 +222,8 @@ class Trainer:
         target = batch["target_image"].contiguous(memory_format=torch.channels_last)
         inputs, truth = make_inputs(*given, self.preset.generator.background), None
         if self.preset.losses.reads_masks:
-            masked = "source_mask" in batch
-            truth = make_truth(batch, *(() if masked else (inputs.source_body, inputs.target_body)))
+            bodies = () if "source_mask" in batch else (inputs.source_body, inputs.target_body)
+            truth = make_truth(batch, *bodies)
         return inputs, pyramid(target, self.scales), truth
 
     def _change(self, optimiser: torch.optim.Adam, rate: float, spoiled: Tensor) -> None:

@@ -149,9 +149,8 @@ def test_pictures_stand_upright(tmp_path: Path, orientation: int, ending: str) -
     assert (found[0] - torch.tensor(RAMP)).abs().max() <= 3
     with opened(path) as image:
         assert upright_size(image) == (12, 20)
-    if (
-        ending == "heic" and orientation > 1
-    ):  # as an iPhone writes it: said by EXIF, and by the container itself
+    # As an iPhone writes it: said by EXIF, and by the container itself.
+    if ending == "heic" and orientation > 1:
         assert b"irot" in path.read_bytes() or b"imir" in path.read_bytes()
 
 

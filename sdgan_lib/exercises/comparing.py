@@ -178,11 +178,9 @@ def check_two_stages(
         found[1],
         (coarse + difference).clamp(-1, 1),
         [
-            ("that is the difference map by itself: it is *added* to the coarse picture.", difference),
-            ("that is the difference map by itself: it is *added* to the coarse picture.", difference.tanh()),
-            (
-                "that is the difference map by itself: it is *added* to the coarse picture.",
-                difference.clamp(-1, 1),
+            *(
+                ("that is the difference map by itself: it is *added* to the coarse picture.", alone)
+                for alone in (difference, difference.tanh(), difference.clamp(-1, 1))
             ),
             ("the sum leaves the range from −1 to 1: clamp it.", coarse + difference),
             (
