@@ -23,7 +23,8 @@ start = time.process_time()
 import torch
 between = time.process_time()
 import sdgan_lib
-names = [m.name for m in pkgutil.walk_packages(sdgan_lib.__path__, "sdgan_lib.") if m.name != "sdgan_lib.__main__"]
+names = {m.name for m in pkgutil.walk_packages(sdgan_lib.__path__, "sdgan_lib.")}
+names = sorted(names - {"sdgan_lib.__main__", "sdgan_lib.studio.serve"})  # the server brings Jupyter's with it
 for name in names:
     importlib.import_module(name)
 ratio = (time.process_time() - between) / (between - start)
@@ -64,12 +65,8 @@ def test_a_picture_from_a_checkpoint_needs_neither_pyplot_nor_pandas():
 
 
 @pytest.mark.slow
-def test_the_whole_library_costs_no_more_than_two_and_a_half_imports_of_torch():
-    """Both in one process and in its own processor time, so that a busy machine changes little."""
-    reports = []
-    for _ in range(2):  # the first may read from a cold disk
-        reports.append(run(IMPORT))
-        if reports[-1]["ratio"] < 2.5:
-            break
-    assert {"sdgan_lib.training", "sdgan_lib.exercises.poses", "sdgan_lib.cli"} <= set(reports[-1]["modules"])
-    assert min(report["ratio"] for report in reports) < 2.5
+def test_the_whole_library_costs_less_than_the_import_of_torch():
+    """Both in one process and in its own processor time, so that a busy machine changes little; a quarter is usual."""
+    report = run(IMPORT)
+    assert {"sdgan_lib.training", "sdgan_lib.exercises.studio", "sdgan_lib.cli"} <= set(report["modules"])
+    assert report["ratio"] < 1

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.transforms.functional import InterpolationMode, rotate
 
 from sdgan_lib.checkpoints import load_generator
 from sdgan_lib.datasets import PersonPairs
@@ -617,6 +616,8 @@ def _upright(picture: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
 
     MoveNet itself finds little in people who are not upright; the picture must be judged, not MoveNet.
     """
+    from torchvision.transforms.functional import InterpolationMode, rotate  # a second that few checks need
+
     side = max(picture.shape[-2:])
     across, down = side - picture.shape[-1], side - picture.shape[-2]
     borders = (across // 2, across - across // 2, down // 2, down - down // 2)
