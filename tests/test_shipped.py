@@ -15,14 +15,20 @@ from safetensors.torch import load_file
 
 from sdgan_lib.checkpoints import ARCHITECTURE, load_generator, read_exported, weights_digest
 from sdgan_lib.datasets import PersonPairs
-from sdgan_lib.evaluation import evaluate, held_out, of_generator
+from sdgan_lib.evaluation import REFERENCES, evaluate, held_out, of_generator
 from sdgan_lib.reports import CARD_NAMES, COLUMNS, model_card
 from sdgan_lib.results import read_results
 
 SHIPPED, COMPARED = Path("data/checkpoints/sdgan.safetensors"), Path("data/checkpoints/four_systems")
 FILES = [SHIPPED, *(COMPARED / f"{name}.safetensors" for name in ("baseline", "pg2", "deformable", "sdgan"))]
-RESULTS = Path("data/studies/four_systems.safetensors")
+RESULTS, LARGER = (Path("data/studies", f"{name}.safetensors") for name in ("four_systems", "larger"))
 GROUPS = {"same camera pairs": "same_camera", "all pairs": "all"}
+TOLD = {"Deformable GAN": "deformable", "U-Net baseline": "baseline", "PG2": "pg2", "SDGAN": "sdgan"}
+TOLD |= {"without stacking": "sdgan-flat", "without the adversarial term": "sdgan-no-adversarial"}
+TOLD |= {
+    "without composition": "sdgan-no-composition",
+    "without attention and composition": "sdgan-no-attention",
+}
 
 
 @pytest.fixture(scope="module", params=FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
@@ -123,3 +129,26 @@ def test_the_cards_of_the_compared_systems_say_what_their_study_measured():
                     file,
                     metric,
                 )
+
+
+def test_the_tables_of_the_docs_say_what_their_studies_measured():
+    """Every ``mean ± spread`` of README and docs, by the heading of its table and the name in its row."""
+    tables = {"": read_results(RESULTS).table(), "256x128, ": read_results(LARGER).table()}
+    seen = []
+    for text in (Path(file).read_text(encoding="utf-8") for file in ("README.md", "docs/four_systems.md")):
+        heading, table = [], {}
+        for line in text.splitlines():
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            size = "256x128, " if cells[0].startswith("256x128, ") else ""
+            group = cells[0].removeprefix(size).replace("all (1,000 pairs)", "all pairs")
+            if group in GROUPS:
+                heading, table = cells, tables[size][GROUPS[group]]
+            for metric, cell in zip(heading[1:], cells[1:], strict=False):
+                system = TOLD.get(cells[0], cells[0])
+                if "±" in cell and len(cells) == len(heading):
+                    found = table[system][metric]
+                    for said, is_ in zip(cell.split(" ± "), (found.mean, found.spread), strict=True):
+                        half = 0.5 * 10.0 ** -len(said.partition(".")[2])
+                        assert float(said) == pytest.approx(is_, abs=1.001 * half), (line, metric)
+                    seen.append((system, metric))
+    assert {system for system, _ in seen} == {*tables[""]["all"]} - {*REFERENCES} and len(seen) > 150
