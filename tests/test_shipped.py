@@ -22,6 +22,7 @@ from sdgan_lib.results import read_results
 SHIPPED, COMPARED = Path("data/checkpoints/sdgan.safetensors"), Path("data/checkpoints/four_systems")
 FILES = [SHIPPED, *(COMPARED / f"{name}.safetensors" for name in ("baseline", "pg2", "deformable", "sdgan"))]
 RESULTS, LARGER = (Path("data/studies", f"{name}.safetensors") for name in ("four_systems", "larger"))
+DOCS = Path("README.md"), Path("docs/four_systems.md")
 GROUPS = {"same camera pairs": "same_camera", "all pairs": "all"}
 TOLD = {"Deformable GAN": "deformable", "U-Net baseline": "baseline", "PG2": "pg2", "SDGAN": "sdgan"}
 TOLD |= {"without stacking": "sdgan-flat", "without the adversarial term": "sdgan-no-adversarial"}
@@ -45,17 +46,32 @@ def card(file):
     return card_of(file).read_text(encoding="utf-8")
 
 
+def rows_of(text: str):
+    """Each row of the tables of a Markdown text: what stands above its name, its name, its cells by their headings."""
+    heading: list[str] = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            heading = []
+        elif not heading:
+            heading = cells
+        elif set(line) - set("|- ") and len(cells) == len(heading):
+            yield heading[0], cells[0], dict(zip(heading[1:], cells[1:], strict=True))
+
+
+def half_a_digit(text: str) -> float:
+    """Half of the last digit of a printed number, and what a float's own rounding takes."""
+    return 1.001 * 0.5 * 10.0 ** -len(text.partition(".")[2])
+
+
 @pytest.fixture(scope="module")
 def figures(card, file):
     """{group: {answer: {metric: the card's own text}}}, read from the card's tables."""
     answers = {CARD_NAMES[answer]: answer for answer in read_exported(file).metrics["all"]}
     found = {}
-    for line in card.splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if cells[0] in GROUPS:
-            group, metrics = found.setdefault(GROUPS[cells[0]], {}), cells[1:]
-        elif cells[0] in answers:
-            group[answers[cells[0]]] = dict(zip(metrics, cells[1:], strict=True))
+    for heading, name, values in rows_of(card):
+        if heading in GROUPS and name in answers:
+            found.setdefault(GROUPS[heading], {})[answers[name]] = values
     return found
 
 
@@ -74,8 +90,7 @@ def test_every_figure_of_the_card_is_the_files_own(figures, file):
                 if metric not in metrics[group][answer]:
                     assert text == "–"
                     continue
-                half = 0.5 * 10.0 ** -len(text.partition(".")[2])
-                assert float(text) == pytest.approx(metrics[group][answer][metric], abs=1.001 * half)
+                assert float(text) == pytest.approx(metrics[group][answer][metric], abs=half_a_digit(text))
 
 
 def test_digest_and_architecture_of_the_card_are_the_files_own(card, file):
@@ -135,20 +150,14 @@ def test_the_tables_of_the_docs_say_what_their_studies_measured():
     """Every ``mean ± spread`` of README and docs, by the heading of its table and the name in its row."""
     tables = {"": read_results(RESULTS).table(), "256x128, ": read_results(LARGER).table()}
     seen = []
-    for text in (Path(file).read_text(encoding="utf-8") for file in ("README.md", "docs/four_systems.md")):
-        heading, table = [], {}
-        for line in text.splitlines():
-            cells = [cell.strip() for cell in line.strip("|").split("|")]
-            size = "256x128, " if cells[0].startswith("256x128, ") else ""
-            group = cells[0].removeprefix(size).replace("all (1,000 pairs)", "all pairs")
-            if group in GROUPS:
-                heading, table = cells, tables[size][GROUPS[group]]
-            for metric, cell in zip(heading[1:], cells[1:], strict=False):
-                system = TOLD.get(cells[0], cells[0])
-                if "±" in cell and len(cells) == len(heading):
-                    found = table[system][metric]
-                    for said, is_ in zip(cell.split(" ± "), (found.mean, found.spread), strict=True):
-                        half = 0.5 * 10.0 ** -len(said.partition(".")[2])
-                        assert float(said) == pytest.approx(is_, abs=1.001 * half), (line, metric)
-                    seen.append((system, metric))
+    for heading, name, values in rows_of("\n".join(map(Path.read_text, DOCS))):
+        size = "256x128, " if heading.startswith("256x128, ") else ""
+        group = GROUPS.get(heading.removeprefix(size).replace("all (1,000 pairs)", "all pairs"))
+        told = {metric: cell.split(" ± ") for metric, cell in values.items() if group and "±" in cell}
+        system = TOLD.get(name, name)
+        for metric, texts in told.items():
+            found = tables[size][group][system][metric]
+            for text, value in zip(texts, (found.mean, found.spread), strict=True):
+                assert float(text) == pytest.approx(value, abs=half_a_digit(text)), (heading, name, metric)
+            seen.append((system, metric))
     assert {system for system, _ in seen} == {*tables[""]["all"]} - {*REFERENCES} and len(seen) > 150
