@@ -19,6 +19,7 @@ from typing import TextIO
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from filelock import FileLock, Timeout
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
@@ -47,6 +48,8 @@ from sdgan_lib.systems import SYSTEMS
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
+LOCK = ".lock"
+"""File of a run's folder that a training holds; the system lets go of it when the process ends, however it ends."""
 LOG_EVERY = 10
 
 
@@ -405,7 +408,8 @@ def train(
         TrainingError: a term of the loss was not finite. The last good checkpoint is named.
         CheckpointError: nothing to resume, another data set than the resumed run's, something there that would be
             overwritten, or a ``start`` that does not fit.
-        UserError: pictures of a size that cannot be trained on, an option out of range. Nothing has been written.
+        UserError: pictures of a size that cannot be trained on, an option out of range, or another process that is
+            training in the same folder. Nothing has been written.
         KeyboardInterrupt: when Ctrl-C is pressed, after the step is finished and saved.
     """
     if not 0 <= checkpoint_minutes < math.inf:
@@ -434,7 +438,8 @@ def train(
         trainer.start_from(start)
     settings = {"data": described, "budget": asdict(budget)}
     try:
-        _run(dataset, trainer, budget, path, settings, checkpoint_minutes, workers, quiet)
+        with _alone(path.parent) if trainer.accelerator.is_main_process else nullcontext():
+            _run(dataset, trainer, budget, path, settings, checkpoint_minutes, workers, quiet)
     except TrainingError as error:
         good = load_checkpoint(path)["step"]
         raise TrainingError(
@@ -442,6 +447,24 @@ def train(
             "lower learning rate"
         ) from error
     return path
+
+
+@contextmanager
+def _alone(run: Path) -> Iterator[None]:
+    """Keep other processes from training in the same folder meanwhile."""
+    run.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(run / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise UserError(
+            f"{run}: another process is training there. Remedy: wait for it, or stop it (Ctrl-C), and give the same "
+            "command again; or choose another --name for a new run."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _run(

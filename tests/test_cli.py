@@ -54,6 +54,7 @@ def run(people, tmp_path_factory):
 
 def test_the_main_job_leaves_its_results(run):
     assert {p.name for p in run.iterdir()} == {
+        ".lock",
         "checkpoint.pt",
         "log.jsonl",
         "metrics.json",

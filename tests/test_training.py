@@ -246,6 +246,30 @@ def test_a_run_killed_mid_epoch_and_resumed_ends_bit_for_bit_as_an_uninterrupted
     assert logs[0] == logs[1] and [line["step"] for line in logs[0]] == [10, 20]
 
 
+class Intruded(Blobs):
+    """Whose pictures are read while a second training wants the same folder."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.run, self.told = run, []
+
+    def __getitem__(self, i):
+        before = {path.name: path.read_bytes() for path in self.run.iterdir()}
+        with pytest.raises(UserError, match="another process is training there") as refused:
+            train(Blobs(), tiny(), self.run, Budget(steps=9), device="cpu", quiet=True, resume=True)
+        assert before == {path.name: path.read_bytes() for path in self.run.iterdir()}
+        self.told.append(str(refused.value))
+        return super().__getitem__(i)
+
+
+def test_a_folder_has_one_training_at_a_time_and_is_free_again_afterwards(tmp_path):
+    pairs = Intruded(tmp_path)
+    train(pairs, tiny(), tmp_path, Budget(steps=1), device="cpu", quiet=True)
+    assert len(pairs.told) >= 3 and all(str(tmp_path) in told and "Remedy" in told for told in pairs.told)
+    train(Blobs(), tiny(), tmp_path, Budget(steps=2), device="cpu", quiet=True, resume=True)
+    assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 2
+
+
 def test_a_resumed_run_keeps_its_own_preset_and_seed_and_cuts_the_log(tmp_path):
     train(Blobs(), tiny(), tmp_path, Budget(steps=2), seed=7, device="cpu", quiet=True)
     (tmp_path / "log.jsonl").write_text('{"step": 10}\n')  # logged by steps that the checkpoint does not hold
