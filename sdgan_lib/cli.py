@@ -333,84 +333,58 @@ class Study:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generate:
-    """Make a picture of a person in another pose from a checkpoint, a source image and a pose."""
+class _OnePerson:
+    """What ``generate`` and ``animate`` both ask: who, and by which generator."""
 
     checkpoint: Path = SHIPPED
     """trained generator"""
     source: str
     """the person: name of a picture of the data set, or a picture file, a photo say"""
-    target: str
-    """the pose: name of a picture of the data set, or a JSON file"""
     source_pose: Path | None = None
     """pose of the source as a JSON file: 18 [x, y] in pixels, null for a missing joint; or OpenPose's, or COCO's;
     without it the person of a picture file is found and cut out"""
     size: tuple[int, int] | None = None
     """height and width to which source picture and poses are resized first"""
-    out: Path = Path("generated.png")
-    """picture to write"""
     data: Path = PEOPLE
     """folder of the data set in which names are looked up"""
     device: Device = "auto"
     """where to run"""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Generate(_OnePerson):
+    """Make a picture of a person in another pose from a checkpoint, a source image and a pose."""
+
+    target: str
+    """the pose: name of a picture of the data set, or a JSON file"""
+    out: Path = Path("generated.png")
+    """picture to write"""
+
     def run(self) -> int:
         from sdgan_lib.inference import generate
 
-        generate(
-            self.checkpoint,
-            self.source,
-            self.target,
-            self.source_pose,
-            self.out,
-            self.data,
-            self.device,
-            self.size,
-        )
+        generate(**vars(self))
         print(f"written: {printable(self.out)}")
         return 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Animate:
+class Animate(_OnePerson):
     """Make a person move: a GIF of the person of a source image in each pose of a sequence."""
 
-    source: str
-    """the person: name of a picture of the data set, or a picture file, a photo say"""
     poses: str = "walk"
     """the sequence: one that comes with the repository (see data/poses), or a JSON file"""
-    source_pose: Path | None = None
-    """pose of the source as a JSON file, as for generate"""
     out: Path = Path("animated.gif")
     """file to write: .gif, or .png for all frames in a row"""
     frames_per_second: float = 8.0
     """speed of the GIF, at most 50"""
     scale: int = 3
     """how many times each pixel is repeated, across and down"""
-    size: tuple[int, int] | None = None
-    """height and width to which source picture and poses are resized first"""
-    checkpoint: Path = SHIPPED
-    """trained generator"""
-    data: Path = PEOPLE
-    """folder of the data set in which names are looked up"""
-    device: Device = "auto"
-    """where to run"""
 
     def run(self) -> int:
         from sdgan_lib.inference import animate_files
 
-        animate_files(
-            self.checkpoint,
-            self.source,
-            self.poses,
-            self.source_pose,
-            self.out,
-            self.data,
-            self.device,
-            self.size,
-            self.frames_per_second,
-            self.scale,
-        )
+        animate_files(**vars(self))
         print(f"written: {printable(self.out)}")
         return 0
 

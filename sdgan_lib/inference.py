@@ -215,7 +215,7 @@ def animate(
 def animate_files(
     checkpoint: Path,
     source: str,
-    sequence: str,
+    poses: str,
     source_pose: Path | None,
     out: Path,
     data: Path,
@@ -228,7 +228,7 @@ def animate_files(
 
     Args:
         checkpoint, source, source_pose, data, device, size: see :func:`generate`.
-        sequence: a JSON file (:func:`sdgan_lib.motion.read_poses`), or the name of a sequence that comes with the
+        poses: a JSON file (:func:`sdgan_lib.motion.read_poses`), or the name of a sequence that comes with the
             repository; it is brought to the person's size and place.
         out: file to write; ``.gif`` or ``.png``.
         frames_per_second: of the GIF.
@@ -248,11 +248,10 @@ def animate_files(
         raise UserError(f"--scale {scale}: a whole number of 1 to {LARGEST_SCALE} is wanted")
     device = pick_device(device)
     person = _find_source(source, source_pose, data)
-    poses = read_poses(find_sequence(sequence))
+    sequence = read_poses(find_sequence(poses))
     generator = load_generator(checkpoint, device)
     picture, pose, _ = _read_person(generator, person, size)
-    poses = fit_poses(poses, pose)
-    frames = to_uint8(animate(generator, picture, pose, poses))
+    frames = to_uint8(animate(generator, picture, pose, fit_poses(sequence, pose)))
     if out.suffix.lower() == ".gif":
         write_whole(out, encode_gif(frames, frames_per_second, scale))
         return
