@@ -16,20 +16,30 @@ from safetensors.torch import load_file
 from sdgan_lib.checkpoints import ARCHITECTURE, load_generator, read_exported, weights_digest
 from sdgan_lib.datasets import PersonPairs
 from sdgan_lib.evaluation import REFERENCES, evaluate, held_out, of_generator
-from sdgan_lib.reports import CARD_NAMES, COLUMNS, model_card
+from sdgan_lib.reports import CARD_NAMES, COLUMNS, effect, model_card
 from sdgan_lib.results import read_results
 
 SHIPPED, COMPARED = Path("data/checkpoints/sdgan.safetensors"), Path("data/checkpoints/four_systems")
 FILES = [SHIPPED, *(COMPARED / f"{name}.safetensors" for name in ("baseline", "pg2", "deformable", "sdgan"))]
-RESULTS, LARGER = (Path("data/studies", f"{name}.safetensors") for name in ("four_systems", "larger"))
+RESULTS, LARGER, LONGER = (
+    Path("data/studies", f"{name}.safetensors") for name in ("four_systems", "larger", "longer")
+)
 DOCS = Path("README.md"), Path("docs/four_systems.md")
 GROUPS = {"same camera pairs": "same_camera", "all pairs": "all"}
-TOLD = {"Deformable GAN": "deformable", "U-Net baseline": "baseline", "PG2": "pg2", "SDGAN": "sdgan"}
-TOLD |= {"without stacking": "sdgan-flat", "without the adversarial term": "sdgan-no-adversarial"}
-TOLD |= {
+TOLD = {
+    "U-Net baseline": "baseline",
+    "PG2": "pg2",
+    "Deformable GAN": "deformable",
+    "SDGAN": "sdgan",
+    "without stacking": "sdgan-flat",
+    "without the adversarial term": "sdgan-no-adversarial",
     "without composition": "sdgan-no-composition",
     "without attention and composition": "sdgan-no-attention",
-}
+    "SDGAN with Deformable GAN's losses": "sdgan-plain",
+    "the same without attention": "sdgan-plain-no-attention",
+    "Deformable GAN with SDGAN's losses": "deformable-losses",
+} | {told: reference for reference, told in CARD_NAMES.items() if reference in REFERENCES}
+"""What README and docs call the answers of the studies."""
 
 
 @pytest.fixture(scope="module", params=FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
@@ -124,7 +134,7 @@ def test_the_shipped_generator_does_what_its_card_says():
 @pytest.mark.slow
 def test_the_compared_systems_do_what_the_results_of_their_study_say():
     """Cards and table are of all pairs (see the tests of the cards); here every twentieth is made and measured anew."""
-    test, stated = held_out("data/people"), read_results(RESULTS)
+    test, stated = held_out("data/people"), read_results(LONGER)
     some = torch.arange(0, len(test), 20)
     test.pairs = test.pairs[some]
     answers = {f"{file.stem}@0": of_generator(load_generator(file)) for file in FILES[1:]}
@@ -136,7 +146,7 @@ def test_the_compared_systems_do_what_the_results_of_their_study_say():
 
 
 def test_the_cards_of_the_compared_systems_say_what_their_study_measured():
-    means = read_results(RESULTS).means()
+    means = read_results(LONGER).means()
     for file in FILES[1:]:
         for group, answers in read_exported(file).metrics.items():
             for metric, value in answers["model"].items():
@@ -146,18 +156,87 @@ def test_the_cards_of_the_compared_systems_say_what_their_study_measured():
                 )
 
 
+def numbers_of(cell: str) -> dict[str, str]:
+    """What a cell of a study's table states of an estimate, as text: mean, mean ± spread, or low to high."""
+    if " to " in cell:
+        return dict(zip(("low", "high"), cell.split(" to "), strict=True))
+    return dict(zip(("mean", "spread"), cell.split(" ± "), strict=False)) if cell != "–" else {}
+
+
 def test_the_tables_of_the_docs_say_what_their_studies_measured():
-    """Every ``mean ± spread`` of README and docs, by the heading of its table and the name in its row."""
-    tables = {"": read_results(RESULTS).table(), "256x128, ": read_results(LARGER).table()}
-    seen = []
+    """Every number of README and docs below a metric, by the heading of its table and the name in its row."""
+    tables = {"256x128, ": read_results(LARGER).table(), "8,000 steps, ": read_results(LONGER).table()}
+    tables |= {"": read_results(RESULTS).table()}  # every heading begins so
+    seen = {size: set() for size in tables}
     for heading, name, values in rows_of("\n".join(map(Path.read_text, DOCS))):
-        size = "256x128, " if heading.startswith("256x128, ") else ""
-        group = GROUPS.get(heading.removeprefix(size).replace("all (1,000 pairs)", "all pairs"))
-        told = {metric: cell.split(" ± ") for metric, cell in values.items() if group and "±" in cell}
-        system = TOLD.get(name, name)
-        for metric, texts in told.items():
-            found = tables[size][group][system][metric]
-            for text, value in zip(texts, (found.mean, found.spread), strict=True):
+        size = next(filter(heading.startswith, tables))
+        group = GROUPS.get(re.sub(r" \([\d,]+ pairs\)$", " pairs", heading.removeprefix(size)))
+        found = tables[size].get(group, {}).get(TOLD.get(name, name), {})
+        for metric, cell in values.items():
+            for part, text in numbers_of(cell).items() if found else ():
+                value = getattr(found[metric.removesuffix(", 95 %")], part)
                 assert float(text) == pytest.approx(value, abs=half_a_digit(text)), (heading, name, metric)
-            seen.append((system, metric))
-    assert {system for system, _ in seen} == {*tables[""]["all"]} - {*REFERENCES} and len(seen) > 150
+                seen[size].add((TOLD.get(name, name), metric, part))
+    for size, table in tables.items():
+        assert {system for system, *_ in seen[size]} >= {*table["all"]} - {*REFERENCES}, size
+    assert {part for _, _, part in seen[""]} == {"mean", "spread", "low", "high"} and len(seen[""]) > 250
+
+
+CHANGED = {
+    "stacking": ("sdgan-flat", "sdgan"),
+    "the adversarial term": ("sdgan-no-adversarial", "sdgan"),
+    "composition": ("sdgan-no-composition", "sdgan"),
+    "attention, where composition is gone": ("sdgan-no-attention", "sdgan-no-composition"),
+    "the paper's stacking alone": ("sdgan-plain-no-attention", "deformable"),
+    "attention on top of it": ("sdgan-plain", "sdgan-plain-no-attention"),
+    "both, the paper's networks": ("sdgan-plain", "deformable"),
+    "SDGAN's losses in Deformable GAN": ("deformable-losses", "deformable"),
+    "SDGAN's networks, same losses": ("sdgan", "deformable-losses"),
+    "128x64": ("sdgan", "sdgan-flat"),
+    "256x128": ("sdgan", "sdgan-flat"),
+}
+"""Rows of differences: whose, against whom."""
+
+
+def test_the_differences_in_the_docs_are_those_of_their_studies():
+    """``+0.006 (0.004 to 0.007; 0.004) better``: mean, interval over people, spread over seeds, and what that says."""
+    results = {
+        "256x128": read_results(LARGER),
+        "8,000 steps, ": read_results(LONGER),
+        "": read_results(RESULTS),
+    }
+    number, seen = r"[-+]?\d+\.\d+", set()
+    shape = re.compile(
+        rf"({number})(?: \(({number}) to ({number})(?:; ({number}))?\))? (better|worse|no|one seed)"
+    )
+    for heading, name, values in rows_of("\n".join(map(Path.read_text, DOCS)).replace("−", "-")):
+        both = CHANGED.get(name, tuple(name.split(" against ")))
+        if len(both) == 2:
+            size = next(filter((heading or name).startswith, results))
+            group = GROUPS[heading.removeprefix(size) or "all pairs"]
+            found = results[size].difference(*both)[group]
+            for metric, cell in values.items():
+                *texts, verdict = shape.fullmatch(cell).groups()
+                assert effect(metric, found[metric]) == verdict, (heading, name, metric)
+                parts = (getattr(found[metric], part) for part in ("mean", "low", "high", "spread"))
+                for text, value in zip(texts, parts, strict=True):
+                    if text:
+                        assert float(text) == pytest.approx(value, abs=half_a_digit(text)), (
+                            heading,
+                            name,
+                            metric,
+                        )
+                seen.add((size, *both, group, metric))
+    assert len(seen) > 60 and {size for size, *_ in seen} == {*results}
+
+
+def test_the_rows_of_the_shipped_generator_say_what_its_file_holds():
+    """The README states the card's numbers."""
+    metrics, seen = read_exported(SHIPPED).metrics, set()
+    for heading, name, values in rows_of(DOCS[0].read_text()):
+        group = {"same camera (500 pairs)": "same_camera", "all (1,000 pairs)": "all"}.get(heading)
+        for metric, text in values.items() if name == "SDGAN, shipped" else ():
+            value = metrics[group]["model"][metric]
+            assert float(text) == pytest.approx(value, abs=half_a_digit(text)), (heading, metric)
+            seen.add((group, metric))
+    assert len(seen) == 18
