@@ -21,9 +21,10 @@ from sdgan_lib.results import read_results
 
 SHIPPED, COMPARED = Path("data/checkpoints/sdgan.safetensors"), Path("data/checkpoints/four_systems")
 FILES = [SHIPPED, *(COMPARED / f"{name}.safetensors" for name in ("baseline", "pg2", "deformable", "sdgan"))]
-RESULTS, LARGER, LONGER = (
-    Path("data/studies", f"{name}.safetensors") for name in ("four_systems", "larger", "longer")
-)
+LONGER = Path("data/studies/longer.safetensors")
+STUDIES = {"256x128": Path("data/studies/larger.safetensors"), "8,000 steps": LONGER}
+STUDIES |= {"": Path("data/studies/four_systems.safetensors")}
+"""Results by what the headings of their tables begin with; every heading begins as the last one does."""
 DOCS = Path("README.md"), Path("docs/four_systems.md")
 GROUPS = {"same camera pairs": "same_camera", "all pairs": "all"}
 TOLD = {
@@ -69,9 +70,22 @@ def rows_of(text: str):
             yield heading[0], cells[0], dict(zip(heading[1:], cells[1:], strict=True))
 
 
-def half_a_digit(text: str) -> float:
-    """Half of the last digit of a printed number, and what a float's own rounding takes."""
-    return 1.001 * 0.5 * 10.0 ** -len(text.partition(".")[2])
+def docs() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in DOCS)
+
+
+def place_of(heading: str) -> tuple[str, str | None]:
+    """Which of :data:`STUDIES` a table is of, and which group of pairs; ``256x128, all (1,000 pairs)`` say."""
+    study = next(filter(heading.startswith, STUDIES))
+    return study, GROUPS.get(
+        re.sub(r" \([\d,]+ pairs\)$", " pairs", heading.removeprefix(study).removeprefix(", "))
+    )
+
+
+def check_printed(text: str, value: float, *where: str) -> None:
+    """A printed number is the value, to half of its last digit and what a float's own rounding takes."""
+    half = 0.5 * 10.0 ** -len(text.partition(".")[2])
+    assert float(text) == pytest.approx(value, abs=1.001 * half), where
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +114,7 @@ def test_every_figure_of_the_card_is_the_files_own(figures, file):
                 if metric not in metrics[group][answer]:
                     assert text == "–"
                     continue
-                assert float(text) == pytest.approx(metrics[group][answer][metric], abs=half_a_digit(text))
+                check_printed(text, metrics[group][answer][metric], answer, metric)
 
 
 def test_digest_and_architecture_of_the_card_are_the_files_own(card, file):
@@ -165,20 +179,20 @@ def numbers_of(cell: str) -> dict[str, str]:
 
 def test_the_tables_of_the_docs_say_what_their_studies_measured():
     """Every number of README and docs below a metric, by the heading of its table and the name in its row."""
-    tables = {"256x128, ": read_results(LARGER).table(), "8,000 steps, ": read_results(LONGER).table()}
-    tables |= {"": read_results(RESULTS).table()}  # every heading begins so
-    seen = {size: set() for size in tables}
-    for heading, name, values in rows_of("\n".join(map(Path.read_text, DOCS))):
-        size = next(filter(heading.startswith, tables))
-        group = GROUPS.get(re.sub(r" \([\d,]+ pairs\)$", " pairs", heading.removeprefix(size)))
-        found = tables[size].get(group, {}).get(TOLD.get(name, name), {})
+    tables = {study: read_results(file).table() for study, file in STUDIES.items()}
+    seen = {study: set() for study in tables}
+    for heading, name, values in rows_of(docs()):
+        study, group = place_of(heading)
+        system = TOLD.get(name, name)
+        found = tables[study].get(group, {}).get(system, {})
         for metric, cell in values.items():
             for part, text in numbers_of(cell).items() if found else ():
-                value = getattr(found[metric.removesuffix(", 95 %")], part)
-                assert float(text) == pytest.approx(value, abs=half_a_digit(text)), (heading, name, metric)
-                seen[size].add((TOLD.get(name, name), metric, part))
-    for size, table in tables.items():
-        assert {system for system, *_ in seen[size]} >= {*table["all"]} - {*REFERENCES}, size
+                check_printed(
+                    text, getattr(found[metric.removesuffix(", 95 %")], part), heading, name, metric
+                )
+                seen[study].add((system, metric, part))
+    for study, table in tables.items():
+        assert {system for system, *_ in seen[study]} >= {*table["all"]} - {*REFERENCES}, study
     assert {part for _, _, part in seen[""]} == {"mean", "spread", "low", "high"} and len(seen[""]) > 250
 
 
@@ -200,43 +214,32 @@ CHANGED = {
 
 def test_the_differences_in_the_docs_are_those_of_their_studies():
     """``+0.006 (0.004 to 0.007; 0.004) better``: mean, interval over people, spread over seeds, and what that says."""
-    results = {
-        "256x128": read_results(LARGER),
-        "8,000 steps, ": read_results(LONGER),
-        "": read_results(RESULTS),
-    }
+    results = {study: read_results(file) for study, file in STUDIES.items()}
     number, seen = r"[-+]?\d+\.\d+", set()
     shape = re.compile(
         rf"({number})(?: \(({number}) to ({number})(?:; ({number}))?\))? (better|worse|no|one seed)"
     )
-    for heading, name, values in rows_of("\n".join(map(Path.read_text, DOCS)).replace("−", "-")):
+    for heading, name, values in rows_of(docs().replace("−", "-")):
         both = CHANGED.get(name, tuple(name.split(" against ")))
         if len(both) == 2:
-            size = next(filter((heading or name).startswith, results))
-            group = GROUPS[heading.removeprefix(size) or "all pairs"]
-            found = results[size].difference(*both)[group]
+            study, group = place_of(heading or f"{name}, all pairs".removeprefix("128x64, "))
+            found = results[study].difference(*both)[group]
             for metric, cell in values.items():
                 *texts, verdict = shape.fullmatch(cell).groups()
                 assert effect(metric, found[metric]) == verdict, (heading, name, metric)
-                parts = (getattr(found[metric], part) for part in ("mean", "low", "high", "spread"))
-                for text, value in zip(texts, parts, strict=True):
+                for part, text in zip(("mean", "low", "high", "spread"), texts, strict=True):
                     if text:
-                        assert float(text) == pytest.approx(value, abs=half_a_digit(text)), (
-                            heading,
-                            name,
-                            metric,
-                        )
-                seen.add((size, *both, group, metric))
-    assert len(seen) > 60 and {size for size, *_ in seen} == {*results}
+                        check_printed(text, getattr(found[metric], part), heading, name, metric)
+                seen.add((study, *both, group, metric))
+    assert len(seen) > 60 and {study for study, *_ in seen} == {*results}
 
 
 def test_the_rows_of_the_shipped_generator_say_what_its_file_holds():
     """The README states the card's numbers."""
     metrics, seen = read_exported(SHIPPED).metrics, set()
-    for heading, name, values in rows_of(DOCS[0].read_text()):
-        group = {"same camera (500 pairs)": "same_camera", "all (1,000 pairs)": "all"}.get(heading)
+    for heading, name, values in rows_of(docs()):
         for metric, text in values.items() if name == "SDGAN, shipped" else ():
-            value = metrics[group]["model"][metric]
-            assert float(text) == pytest.approx(value, abs=half_a_digit(text)), (heading, metric)
-            seen.add((group, metric))
+            study, group = place_of(heading)
+            check_printed(text, metrics[group]["model"][metric], heading, metric)
+            seen.add((study, group, metric))
     assert len(seen) == 18
